@@ -1,0 +1,1 @@
+"""Settings, errors, clock, caller, database, secrets, the guarded outbound HTTP client."""

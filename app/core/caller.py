@@ -1,0 +1,48 @@
+"""Who is calling, as plain values that every floor may pass on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["referrer", "provider", "coordinator", "admin"]
+Letter = Literal["c", "r", "u", "d", "s"]
+
+EVERYONE = "*"
+"""In an audience: every authenticated caller (the directory)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A registered client, acting for exactly one organisation (access.md, Callers).
+
+    ``organization`` is the id alone, without ``Organization/``. ``permissions`` maps a resource type, or
+    ``*``, to the letters of SMART scopes v2 granted for it.
+    """
+
+    client_id: str
+    organization: str
+    role: Role
+    permissions: tuple[tuple[str, frozenset[str]], ...]
+    server_makes_tasks: bool = False
+
+    def may(self, resource_type: str, letter: Letter) -> bool:
+        """Whether a granted scope covers this interaction on this type."""
+        return any(letter in letters for name, letters in self.permissions if name in ("*", resource_type))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one store call may see: the organisations whose eyes it looks through.
+
+    ``everything`` is for the operator's own work (migration, reindex, clocks, imports) and never comes
+    from a token alone. ``whole_directory`` adds the labelled entries of the directory.
+    """
+
+    organizations: tuple[str, ...]
+    everything: bool = False
+    whole_directory: bool = False
+
+    def admits(self, owner: str, shared_with: tuple[str, ...]) -> bool:
+        """Whether a row of this owner and audience may leave to this scope."""
+        if self.everything or owner in self.organizations:
+            return True
+        return any(each == EVERYONE or each in self.organizations for each in shared_with)

@@ -1,0 +1,30 @@
+"""The pool of PostgreSQL connections, and the retry of transactions that lost a race."""
+
+import asyncpg
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+async def open_pool(
+    url: str, *, size: int, application_name: str, statement_timeout: float
+) -> asyncpg.Pool:
+    """A pool of prepared-statement connections.
+
+    ``statement_timeout`` is in seconds. Every connection is in UTC, with JIT off: our statements are short.
+    """
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=min(2, size),
+        max_size=size,
+        max_inactive_connection_lifetime=0,
+        statement_cache_size=1000,
+        max_cached_statement_lifetime=0,
+        server_settings={
+            "application_name": application_name,
+            "jit": "off",
+            "timezone": "UTC",
+            "statement_timeout": str(int(statement_timeout * 1000)),
+        },
+    )
+    assert pool is not None  # noqa: S101 -- create_pool returns None only inside a loop that is closing
+    return pool

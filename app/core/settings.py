@@ -1,0 +1,77 @@
+"""Every setting of the program: read once from ``HANDOFF_*``, frozen, passed in."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings, each with its meaning and default; ``handoff settings`` prints this list."""
+
+    model_config = SettingsConfigDict(env_prefix="HANDOFF_", frozen=True, extra="ignore")
+
+    database_url: str | None = Field(
+        default=None,
+        description="A PostgreSQL of your own (15 to 18), postgresql://...; without it `serve` runs the embedded one.",
+    )
+    data_dir: Path = Field(
+        default=Path("var"), description="Where the embedded PostgreSQL and the server's address are kept."
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="The address that clients use, such as https://refer.example.org; rules Location, fullUrl, "
+        "links and token audience. Without it, the address that `serve` listens on.",
+    )
+    trusted_hops: int = Field(
+        default=0,
+        ge=0,
+        description="How many proxies stand before the server; X-Forwarded-* counts only from that many hops.",
+    )
+    time_zone: str = Field(
+        default="UTC", description="IANA name of the zone in which people read times and clocks count days."
+    )
+    references: Literal["warn", "strict", "off"] = Field(
+        default="warn",
+        description="What a reference to nothing that the caller can see does: a warning, a refusal, or nothing.",
+    )
+    secret_key: str | None = Field(
+        default=None,
+        description="Key that encrypts stored secrets and signs tokens (32 bytes, URL-safe base64; "
+        "`openssl rand -base64 32 | tr '+/' '-_'`). Without it, one is made in the data directory.",
+    )
+    pool_size: int = Field(default=10, ge=1, description="Database connections of each web process.")
+    max_body: int = Field(default=1_048_576, description="Largest request body, in bytes.")
+    max_bundle_body: int = Field(default=5_242_880, description="Largest Bundle, in bytes.")
+    max_bundle_entries: int = Field(default=500, description="Most entries in one batch or transaction.")
+    max_depth: int = Field(default=64, description="Deepest nesting of JSON.")
+    max_string: int = Field(default=1_048_576, description="Longest string, in characters.")
+    max_digits: int = Field(default=40, description="Most digits of a number.")
+    max_url: int = Field(default=8_192, description="Longest request target, in bytes.")
+    max_or_values: int = Field(default=50, description="Most comma-separated values of one search parameter.")
+    max_count: int = Field(default=200, description="Largest page; a larger _count is lowered to it.")
+    max_includes: int = Field(default=1_000, description="Most included resources on one page.")
+    default_count: int = Field(default=20, description="Page size where _count is absent.")
+    statement_timeout: float = Field(default=5.0, description="Seconds before a database statement is given up.")
+    token_lifetime: int = Field(default=300, ge=30, le=300, description="Seconds an access token lives.")
+    admin_sees_patients: bool = Field(
+        default=False, description="Whether clients of role admin read resources of every organisation."
+    )
+    webhook_allowed_networks: str = Field(
+        default="",
+        description="Networks (CIDR, comma-separated) to which webhooks may go although they are private or loopback.",
+    )
+    webhook_allow_http: bool = Field(default=False, description="Whether webhook endpoints may use plain http.")
+    webhook_retry_schedule: str = Field(
+        default="0,5,300,1800,7200,18000,36000,50400,72000,86400",
+        description="Seconds between attempts, comma-separated; after the last the delivery is a dead letter.",
+    )
+    webhook_timeout: float = Field(default=20.0, description="Seconds for one attempt, whatever the receiver drips.")
+    webhook_concurrency: int = Field(default=32, description="Attempts under way at once in one worker.")
+    webhook_lease: float = Field(
+        default=60.0, description="Seconds after which another worker may take a claimed delivery."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much is logged, to standard error."
+    )

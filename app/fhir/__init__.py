@@ -1,0 +1,1 @@
+"""What the standard says: definitions as data, registry, validation, references, OperationOutcome, capability."""

@@ -1,0 +1,44 @@
+"""Answers' Bundles, put together from stored text without parsing it."""
+
+import json
+from collections.abc import Sequence
+
+
+def quote(text: str) -> str:
+    """A JSON string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def search_entry(base_url: str, resource_type: str, resource_id: str, content: str, mode: str) -> str:
+    """One entry of a searchset; ``mode`` is match or include."""
+    return (
+        f'{{"fullUrl":{quote(f"{base_url}/{resource_type}/{resource_id}")},'
+        f'"resource":{content},"search":{{"mode":"{mode}"}}}}'
+    )
+
+
+def history_entry(
+    base_url: str, resource_type: str, resource_id: str, version: int, stamp: str, content: str | None
+) -> str:
+    """One entry of a history; without ``content`` it is a deletion (R4 http, history)."""
+    method = "DELETE" if content is None else "POST" if version == 1 else "PUT"
+    status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
+    url = resource_type if method == "POST" else f"{resource_type}/{resource_id}"
+    resource = "" if content is None else f'"resource":{content},'
+    return (
+        f'{{"fullUrl":{quote(f"{base_url}/{resource_type}/{resource_id}")},{resource}'
+        f'"request":{{"method":"{method}","url":{quote(url)}}},'
+        f'"response":{{"status":"{status}","etag":"W/\\"{version}\\"","lastModified":"{stamp}"}}}}'
+    )
+
+
+def bundle_text(kind: str, links: Sequence[tuple[str, str]], entries: Sequence[str]) -> str:
+    """A Bundle of entries that are text already; ``links`` are (relation, url)."""
+    parts = [f'{{"resourceType":"Bundle","type":"{kind}"']
+    if links:
+        written = ",".join(f'{{"relation":"{relation}","url":{quote(url)}}}' for relation, url in links)
+        parts.append(f',"link":[{written}]')
+    if entries:
+        parts.append(f',"entry":[{",".join(entries)}]')
+    parts.append("}")
+    return "".join(parts)

@@ -1,0 +1,129 @@
+"""The resource types and search parameters of this server, read from the tables in ``definitions/``."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Literal, cast
+
+Kind = Literal["token", "reference", "string", "date", "uri"]
+
+EVERY_INTERACTION = frozenset(
+    {"read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"}
+)
+"""Codes of http://hl7.org/fhir/restful-interaction that a type has unless its line says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where a value of a search parameter stands, compiled from its FHIRPath.
+
+    ``steps`` are JSON keys (``onsetDateTime`` for a choice); arrays are flattened at each step. ``type`` is
+    the FHIR type at the leaf. ``only`` are the reference targets kept (``.where(resolve() is Patient)``;
+    empty keeps all). ``where`` are equality filters on children of the leaf (``.where(system='email')``).
+    """
+
+    steps: tuple[str, ...]
+    type: str
+    only: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParameter:
+    """A search parameter of one type (R4, 3.1.1.4).
+
+    ``expression`` is the part of the official FHIRPath about this type. ``many`` says that more than one
+    value can come of one resource.
+    """
+
+    code: str
+    kind: Kind
+    url: str
+    expression: str
+    paths: tuple[Path, ...]
+    targets: tuple[str, ...]
+    many: bool
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether its values are indexed as rows of their own rather than in a column of the type's table."""
+        return self.many or self.kind == "string"
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceType:
+    """A resource type that the server keeps.
+
+    ``directory`` types are read by everyone. ``versioned_update`` types take no update without If-Match.
+    ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of search codes that share an index.
+    """
+
+    name: str
+    table: str
+    directory: bool
+    versioned_update: bool
+    interactions: frozenset[str]
+    search: tuple[SearchParameter, ...]
+    includes: tuple[str, ...]
+    hot_indexes: tuple[tuple[str, ...], ...]
+
+    def parameter(self, code: str) -> SearchParameter | None:
+        """The search parameter of this code, if the type has it."""
+        return _parameters_by_code(self.name).get(code)
+
+
+def load_definition(name: str) -> Any:
+    """The content of ``definitions/<name>.json``."""
+    return json.loads(resources.files("app.fhir.definitions").joinpath(f"{name}.json").read_text("utf-8"))
+
+
+def _build_parameter(row: dict[str, Any]) -> SearchParameter:
+    paths = tuple(
+        Path(
+            tuple(path["steps"]),
+            path["type"],
+            tuple(path.get("only", ())),
+            tuple((key, value) for key, value in path.get("where", ())),
+        )
+        for path in row["paths"]
+    )
+    targets = RESOURCE_NAMES if row.get("targets") == "*" else tuple(row.get("targets", ()))
+    kind = cast(Kind, row["kind"])
+    return SearchParameter(row["code"], kind, row["url"], row["expression"], paths, targets, row["many"])
+
+
+def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> ResourceType:
+    search = tuple(_build_parameter(row) for row in rows)
+    if [each.code for each in search] != line["search"]:
+        raise RuntimeError(f"definitions/search.json is older than types.json for {name}; generate it again")
+    return ResourceType(
+        name=name,
+        table=re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
+        directory=line.get("directory", False),
+        versioned_update=line.get("versioned_update", False),
+        interactions=frozenset(line.get("interactions", EVERY_INTERACTION)),
+        search=search,
+        includes=tuple(line.get("includes", ())),
+        hot_indexes=tuple(tuple(codes) for codes in line.get("hot_indexes", ())),
+    )
+
+
+def _load_types() -> dict[str, ResourceType]:
+    search = load_definition("search")
+    return {name: _build_type(name, line, search[name]) for name, line in load_definition("types").items()}
+
+
+RESOURCE_NAMES: tuple[str, ...] = tuple(load_definition("resource_names"))
+"""Every resource type of FHIR R4, kept by this server or not."""
+
+TYPES: Mapping[str, ResourceType] = MappingProxyType(_load_types())
+"""The resource types that this server keeps, by name."""
+
+
+@cache
+def _parameters_by_code(resource_type: str) -> dict[str, SearchParameter]:
+    return {each.code: each for each in TYPES[resource_type].search}

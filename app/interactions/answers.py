@@ -1,0 +1,110 @@
+"""What a Bundle's entry is answered with, and the Bundles that searches give (R4 bundle)."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from app.access.interaction_rules import authorize
+from app.access.release import release
+from app.core.caller import Scope
+from app.core.errors import Issue, Unsupported
+from app.fhir.bundle_text import bundle_text, history_entry, search_entry
+from app.interactions.entries import Operation
+from app.interactions.read import check_present
+from app.interactions.unit import Unit
+from app.interactions.writing import Written
+from app.search.cursor import write_cursor
+from app.search.parse import parse_search
+from app.search.plan import SearchPlan
+from app.store.read import read_resource, read_version
+from app.store.rows import Stored
+from app.store.search import Page, search_resources
+
+
+@dataclass(frozen=True, slots=True)
+class EntryAnswer:
+    """The response of one entry; ``content`` is a resource's text."""
+
+    status: str
+    location: str | None = None
+    version: int | None = None
+    last_modified: str | None = None
+    content: str | None = None
+    issues: tuple[Issue, ...] = ()
+
+    @staticmethod
+    def deleted() -> "EntryAnswer":
+        return EntryAnswer("204 No Content")
+
+
+def stamp_text(stored: Stored) -> str:
+    """meta.lastUpdated of a version."""
+    return stored.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def answer_write(unit: Unit, written: Written) -> EntryAnswer:
+    """The answer of a create or update."""
+    stored = written.stored
+    return EntryAnswer(
+        "201 Created" if written.created else "200 OK",
+        f"{stored.reference}/_history/{stored.version}",
+        stored.version,
+        stamp_text(stored),
+        release(stored, unit.scope),
+        tuple(unit.issues),
+    )
+
+
+async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
+    """The answer of a read, vread or search entry. Raises Unsupported for a history."""
+    if operation.id is None:
+        if operation.history:
+            raise Unsupported("history is not offered in a Bundle")
+        authorize(unit.caller, "search-type", operation.type)
+        plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
+        page = await search_resources(
+            unit.connection, unit.scope, plan, unit.hub.settings.max_includes
+        )
+        return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
+    if operation.history and operation.version is None:
+        raise Unsupported("history is not offered in a Bundle")
+    name = f"{operation.type}/{operation.id}"
+    if operation.version is not None:
+        authorize(unit.caller, "vread", operation.type)
+        found = await read_version(unit.connection, unit.scope, operation.type, operation.id, operation.version)
+    else:
+        authorize(unit.caller, "read", operation.type)
+        found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)
+    stored = check_present(found, name)
+    return EntryAnswer(
+        "200 OK", None, stored.version, stamp_text(stored), release(stored, unit.scope)
+    )
+
+
+def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
+    """A searchset with its self and next links; what is included comes after the matches."""
+    address = f"{base_url}/{plan.type}"
+    query = list(plan.self_query)
+    links = [("self", f"{address}?{urlencode(query)}" if query else address)]
+    if page.following:
+        links.append(("next", f"{address}?{urlencode([*query, ('_cursor', write_cursor(page.following))])}"))
+    entries = [search_entry(base_url, each.type, each.id, release(each, scope), "match") for each in page.matches]
+    entries += [
+        search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included
+    ]
+    return bundle_text("searchset", links, entries)
+
+
+def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:
+    """A history Bundle."""
+    texts = [
+        history_entry(
+            base_url,
+            each.type,
+            each.id,
+            each.version,
+            stamp_text(each),
+            None if each.deleted else release(each, scope),
+        )
+        for each in entries
+    ]
+    return bundle_text("history", links, texts)

@@ -1,0 +1,29 @@
+"""Finds the one resource that a condition names, without a race: a lock stands for what does not exist yet."""
+
+from urllib.parse import parse_qsl
+
+from app.access.interaction_rules import authorize
+from app.core.errors import MultipleMatches, PreconditionFailed
+from app.interactions.unit import Unit
+from app.search.parse import parse_search
+from app.store.locks import lock_condition
+from app.store.rows import Stored
+from app.store.search import search_resources
+
+
+async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | None:
+    """The one match within the caller's scope, None for none. Raises MultipleMatches, PreconditionFailed.
+
+    Holds a lock on the condition (organisation, type, query) until the transaction ends, so that of many
+    conditional writers one creates and the others find.
+    """
+    authorize(unit.caller, "search", resource_type)
+    pairs = sorted(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+    plan = parse_search(resource_type, [*pairs, ("_count", "2")], unit.hub.settings, unit.hub.base_url)
+    if not plan.criteria:
+        raise PreconditionFailed("A condition needs at least one search parameter")
+    await lock_condition(unit.connection, unit.caller.organization, resource_type, pairs)
+    page = await search_resources(unit.connection, unit.scope, plan, 0)
+    if len(page.matches) > 1:
+        raise MultipleMatches(f"The condition matches more than one {resource_type}")
+    return page.matches[0] if page.matches else None

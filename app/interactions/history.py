@@ -1,0 +1,108 @@
+"""history of an instance, a type, or the whole system (R4 http, history)."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from app.access.interaction_rules import authorize
+from app.core.caller import Caller
+from app.core.errors import Invalid, NotFound, Unsupported
+from app.core.settings import Settings
+from app.fhir.registry import TYPES
+from app.interactions.hub import Hub
+from app.interactions.read import reading
+from app.search.dates import read_interval
+from app.store.history import HistoryCursor, read_history
+from app.store.read import read_resource
+from app.store.rows import Stored
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """The parameters of a history, read."""
+
+    since: datetime
+    count: int
+    cursor: HistoryCursor | None
+
+
+async def read_versions(
+    hub: Hub,
+    caller: Caller,
+    resource_type: str | None,
+    resource_id: str | None,
+    query: Iterable[tuple[str, str]],
+) -> tuple[list[Stored], str | None]:
+    """One page of versions, newest first, and the ``_cursor`` of the next. Raises NotFound for an unknown instance."""
+    request = parse_history(query, hub.settings)
+    if resource_type is None:
+        types = tuple(sorted(name for name in TYPES if caller.may(name, "s")))
+        authorize(caller, "history-system", None)
+    else:
+        types = (resource_type,)
+        authorize(caller, "history-instance" if resource_id else "history-type", resource_type)
+    async with reading(hub, caller) as (connection, scope):
+        if resource_type and resource_id and await read_resource(
+            connection, scope, resource_type, resource_id
+        ) is None:
+            raise NotFound(f"{resource_type}/{resource_id} is not known")
+        entries, following = await read_history(
+            connection,
+            scope,
+            types,
+            resource_id,
+            since=request.since,
+            count=request.count,
+            cursor=request.cursor,
+        )
+    return entries, write_cursor(following) if following else None
+
+
+def parse_history(query: Iterable[tuple[str, str]], settings: Settings) -> HistoryRequest:
+    """Reads ``_since``, ``_count`` and ``_cursor``. Raises Invalid and Unsupported."""
+    since, count, cursor = EPOCH, settings.default_count, None
+    for name, value in query:
+        match name:
+            case "_since":
+                since = read_since(value)
+            case "_count":
+                if not value.isascii() or not value.isdigit() or not 0 < int(value[:9]):
+                    raise Invalid("_count is a whole number above 0", ("_count",))
+                count = min(int(value[:9]), settings.max_count)
+            case "_cursor":
+                cursor = read_cursor(value)
+            case "_format" | "_pretty":
+                pass
+            case _:
+                raise Unsupported(f"history takes _since, _count and _cursor here, not {name!r}", (name,))
+    return HistoryRequest(since, count, cursor)
+
+
+def read_since(text: str) -> datetime:
+    try:
+        return read_interval(text.replace(" ", "+"))[0]
+    except (ValueError, OverflowError) as error:
+        raise Invalid(f"{text!r} is not an instant", ("_since",)) from error
+
+
+def write_cursor(cursor: HistoryCursor) -> str:
+    """The cursor as the value of ``_cursor``."""
+    at = (cursor.last_updated - EPOCH) // timedelta(milliseconds=1)
+    data = orjson.dumps([at, cursor.type, cursor.id, cursor.version])
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> HistoryCursor:
+    """The cursor that ``write_cursor`` wrote. Raises Invalid."""
+    try:
+        at, name, key, version = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        cursor = HistoryCursor(EPOCH + timedelta(milliseconds=at), str(name), str(key), int(version))
+    except (ValueError, TypeError, binascii.Error, OverflowError) as error:
+        raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
+    return cursor

@@ -1,0 +1,43 @@
+"""What every interaction needs: the settings, the pool, our own address, and the way to wake the dispatcher."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from app.core.settings import Settings
+from app.store.outbox import announce_events
+
+
+@dataclass
+class Announcer:
+    """Tells the dispatcher of committed events: one NOTIFY for however many commits came meanwhile."""
+
+    pool: asyncpg.Pool
+    due: bool = False
+    running: asyncio.Task[None] | None = None
+
+    def announce(self) -> None:
+        """Asks for a NOTIFY soon; returns at once."""
+        self.due = True
+        if self.running is None or self.running.done():
+            self.running = asyncio.create_task(self.run())
+
+    async def run(self) -> None:
+        while self.due:
+            self.due = False
+            async with self.pool.acquire() as connection:
+                await announce_events(connection)
+
+
+@dataclass
+class Hub:
+    """One running server. ``base_url`` is the FHIR base, without a slash at its end."""
+
+    settings: Settings
+    pool: asyncpg.Pool
+    base_url: str
+    announcer: Announcer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.announcer = Announcer(self.pool)

@@ -1,0 +1,88 @@
+"""The resources that a resource refers to: loaded once for each write, and checked."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from app.core.errors import Issue, Unprocessable
+from app.fhir.references import find_references, parse_reference
+from app.fhir.registry import TYPES
+from app.interactions.unit import SYSTEM, Unit
+from app.store.read import load_resources
+from app.store.rows import Key, Stored
+
+
+@dataclass
+class Links:
+    """``loaded`` holds every row referred to, seen by the caller or not; ``visible`` asks which."""
+
+    unit: Unit
+    loaded: dict[Key, Stored] = field(default_factory=dict)
+
+    def visible(self, key: Key) -> Stored | None:
+        """The row, if the caller sees it and it is not deleted: anything else is a reference to nothing."""
+        stored = self.loaded.get(key)
+        if stored is None or stored.deleted:
+            return None
+        directory = TYPES[stored.type].directory
+        return stored if directory or self.unit.scope.admits(stored.owner_org, stored.shared_with) else None
+
+    def visible_at(self, literal: Any) -> Stored | None:
+        """The row that a literal reference names, as ``visible``."""
+        key = local_key(literal, self.unit.hub.base_url)
+        return self.visible(key) if key else None
+
+    async def load(self, keys: Iterable[Key]) -> None:
+        """Loads those not loaded yet."""
+        missing = [key for key in keys if key not in self.loaded]
+        if missing:
+            self.loaded |= await load_resources(self.unit.connection, SYSTEM, missing)
+
+
+def local_key(literal: Any, base_url: str) -> Key | None:
+    """(type, id) of a reference to a resource of this server, None for any other."""
+    if not isinstance(literal, str):
+        return None
+    target = parse_reference(literal, base_url)
+    return (target.type, target.id) if target and target.local and target.type in TYPES else None
+
+
+def referred_keys(resource: dict[str, Any], base_url: str) -> set[Key]:
+    """The resources of this server that a resource refers to."""
+    keys = {local_key(found.element.get("reference"), base_url) for found in find_references(resource)}
+    return {key for key in keys if key}
+
+
+def check_references(links: Links, resource: dict[str, Any], own: Key, root: str) -> list[Issue]:
+    """Warnings, or with ``HANDOFF_REFERENCES=strict`` a refusal, for references to nothing that the caller sees.
+
+    Raises Unprocessable in strict mode, with an issue for each.
+    """
+    mode = links.unit.hub.settings.references
+    if mode == "off":
+        return []
+    issues = []
+    for found in find_references(resource):
+        literal = found.element.get("reference")
+        key = local_key(literal, links.unit.hub.base_url)
+        if key and key != own and links.visible(key) is None:
+            expression = found.expression.replace(resource["resourceType"], root, 1)
+            issues.append(
+                Issue(
+                    "error" if mode == "strict" else "warning",
+                    "not-found",
+                    f"{literal} names nothing here",
+                    (f"{expression}.reference",),
+                )
+            )
+    if issues and mode == "strict":
+        raise Unprocessable("References to nothing", issues=tuple(issues))
+    return issues
+
+
+def read_content(stored: Stored) -> dict[str, Any]:
+    """The content as plain values, for looking up; never for writing back, since decimals become floats."""
+    content: dict[str, Any] = orjson.loads(stored.content)
+    return content

@@ -1,0 +1,191 @@
+"""The closed loop: what a change of a Task, ServiceRequest or CarePlan brings about, in the same transaction."""
+
+from typing import Any
+
+import orjson
+
+from app.access.organizations import resolve_organization
+from app.core.errors import BusinessRule
+from app.core.ids import new_id
+from app.interactions.links import Links, local_key, read_content
+from app.interactions.sharing import reopen_packages, settle_package
+from app.interactions.unit import SYSTEM, Unit
+from app.interactions.versions import (
+    NOWHERE,
+    Placement,
+    insert_version,
+    parse_stored,
+    record_provenance,
+    replace_version,
+)
+from app.models.resources import REFERRAL_TYPES
+from app.referral.events import EventFacts, care_plan_events, task_events
+from app.referral.follow import care_plan_follows, service_request_follows
+from app.referral.root import root_references
+from app.referral.server_task import make_task, needs_server_task
+from app.store.outbox import Event
+from app.store.referrals import find_members
+from app.store.rows import Key, Stored
+
+Resource = dict[str, Any]
+
+
+async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key, old: Stored | None) -> Placement:
+    """The referral of a resource, and whom its requester and owner stand for.
+
+    Raises BusinessRule where Task.requester is not the caller's organisation.
+    """
+    if key[0] not in REFERRAL_TYPES:
+        return NOWHERE
+    referral = old.referral if old else find_root(links, resource, key)
+    if key[0] != "Task":
+        return Placement(referral)
+    requester = await find_requester(unit, links, resource, old)
+    assigned = await resolve_organization(
+        unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url
+    )
+    return Placement(referral, requester, old.assigned_org if old and old.assigned_org else assigned)
+
+
+def find_root(links: Links, resource: Resource, key: Key) -> str:
+    """The referral of the first visible resource that this one belongs to; else it is a root itself."""
+    for literal in root_references(resource):
+        stored = links.visible_at(literal)
+        if stored and stored.referral:
+            return stored.referral
+    return f"{key[0]}/{key[1]}"
+
+
+async def find_requester(unit: Unit, links: Links, task: Resource, old: Stored | None) -> str:
+    """The organisation that the requester stands for; it must be the caller's, who need not name itself."""
+    if old is not None and old.requester_org:
+        return old.requester_org
+    if "requester" not in task:
+        return unit.caller.organization
+    found = await resolve_organization(unit.connection, task["requester"], links.loaded, unit.hub.base_url)
+    if unit.caller.role in ("admin", "coordinator"):
+        return found or unit.caller.organization
+    if found != unit.caller.organization:
+        raise BusinessRule(
+            "Task.requester does not stand for the organisation that this client acts for", ("Task.requester",)
+        )
+    return found
+
+
+async def settle_change(
+    unit: Unit, links: Links, old: Stored | None, before: Resource | None, new: Stored, after: Resource | None
+) -> None:
+    """What follows from one written version, whoever wrote it."""
+    if new.type == "Task":
+        await settle_task(unit, links, old, before, new, after)
+    elif new.type == "ServiceRequest" and after is not None:
+        if before is not None:
+            await reopen_packages(unit, links, new)
+        else:
+            await make_server_tasks(unit, links, new, after)
+    elif new.type == "CarePlan":
+        if after is not None:
+            await reopen_packages(unit, links, new)
+        add_events(unit, new, care_plan_events(before, after))
+
+
+async def settle_task(
+    unit: Unit, links: Links, old: Stored | None, before: Resource | None, new: Stored, after: Resource | None
+) -> None:
+    """Package, events, and what follows for the ServiceRequest and CarePlan."""
+    if after is not None:
+        await settle_package(unit, links, old, before, new, after)
+    task = after or before or {}
+    focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
+    service_request = read_content(focus) if focus and not focus.deleted else None
+    by = f"Organization/{unit.caller.organization}"
+    add_events(unit, new, task_events(before, after, service_request, version=new.version, by=by))
+    moved = after is not None and before is not None and before.get("status") != after.get("status")
+    if moved and focus and service_request:
+        await follow_referral(unit, links, focus)
+
+
+def add_events(unit: Unit, row: Stored, facts: list[EventFacts]) -> None:
+    """Events of a row, known to its owner, its requester and whoever it is shared with."""
+    audience = {row.owner_org, *row.shared_with}
+    audience |= {each for each in (row.requester_org, row.assigned_org) if each}
+    for each in facts:
+        unit.events.append(
+            Event(
+                topic=each.topic,
+                referral=row.referral or row.reference,
+                focus=(row.type, row.id, row.version),
+                audience=tuple(sorted(audience)),
+                labelled=each.labelled,
+                facts=orjson.dumps(each.body).decode(),
+            )
+        )
+
+
+async def follow_referral(unit: Unit, links: Links, focus: Stored) -> None:
+    """The ServiceRequest follows when its Tasks end, and the CarePlans' activities with it."""
+    rows = await find_members(unit.connection, SYSTEM, "Task", focus.referral or "")
+    tasks = [task for row in rows if names_focus(task := read_content(row), focus, unit.hub.base_url)]
+    service_request = parse_stored(focus)
+    status = service_request_follows(service_request, tasks)
+    if status and status != service_request.get("status"):
+        after = {**service_request, "status": status}
+        new = await replace_version(unit, focus, service_request, after)
+        links.loaded[new.key] = new
+        await record_provenance(unit, new, "UPDATE", f"Its Tasks have ended: {status}")
+        service_request = after
+    await follow_care_plans(unit, focus, service_request, tasks)
+
+
+async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource, tasks: list[Resource]) -> None:
+    """Writes the outcome into the activities that name the referral."""
+    for row in await find_members(unit.connection, SYSTEM, "CarePlan", focus.referral or ""):
+        plan = parse_stored(row)
+        after = care_plan_follows(plan, service_request, tasks)
+        if after is not None:
+            new = await replace_version(unit, row, plan, after)
+            await record_provenance(unit, new, "UPDATE", "An activity's referral has ended")
+            add_events(unit, new, care_plan_events(plan, after))
+
+
+def names_focus(task: Resource, focus: Stored, base: str) -> bool:
+    return local_key((task.get("focus") or {}).get("reference"), base) == focus.key
+
+
+async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_request: Resource) -> None:
+    """A bare ServiceRequest makes its Task, one for each performer that is an organisation."""
+    wanted = needs_server_task(
+        service_request,
+        may_create_tasks=unit.caller.may("Task", "c"),
+        server_makes_tasks=unit.caller.server_makes_tasks,
+        focused_in_bundle=row.reference in unit.focused,
+    )
+    if not wanted:
+        return
+    links.loaded[row.key] = row
+    for performer in service_request.get("performer", ()):
+        organization = await resolve_organization(unit.connection, performer, links.loaded, unit.hub.base_url)
+        if organization is None:
+            continue
+        task_id = new_id()
+        requester = await find_server_requester(unit, links, service_request)
+        task = make_task(
+            {**service_request, "id": row.id},
+            task_id=task_id,
+            now=row.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            requester_reference=requester,
+            owner_reference=performer,
+        )
+        place = Placement(row.referral, unit.caller.organization, organization)
+        new = await insert_version(unit, task, task_id, row.owner_org, place, shared_with=())
+        await record_provenance(unit, new, "CREATE", "Made for a ServiceRequest that came without a Task")
+        await settle_task(unit, links, None, None, new, task)
+
+
+async def find_server_requester(unit: Unit, links: Links, service_request: Resource) -> Resource:
+    """The ServiceRequest's own requester where it stands for the caller's organisation, else that organisation."""
+    requester: Resource | None = service_request.get("requester")
+    found = await resolve_organization(unit.connection, requester, links.loaded, unit.hub.base_url)
+    if requester and found == unit.caller.organization:
+        return requester
+    return {"reference": f"Organization/{unit.caller.organization}"}

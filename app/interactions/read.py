@@ -1,0 +1,55 @@
+"""read and vread (R4 http, read and vread)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from app.access.interaction_rules import authorize
+from app.access.scope import scope_of
+from app.core.caller import Caller, Scope
+from app.core.database import Connection
+from app.core.errors import Gone, NotFound, Unavailable
+from app.interactions.hub import Hub
+from app.store.read import read_resource as read_current
+from app.store.read import read_version as read_one_version
+from app.store.rows import Stored
+
+
+@asynccontextmanager
+async def reading(hub: Hub, caller: Caller) -> AsyncIterator[tuple[Connection, Scope]]:
+    """A connection without a transaction, and the caller's scope. Raises Unavailable."""
+    try:
+        async with hub.pool.acquire() as connection:
+            yield connection, scope_of(caller, hub.settings)
+    except asyncpg.QueryCanceledError as error:
+        raise Unavailable("The database took too long; try again") from error
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        raise Unavailable("The database cannot be reached; try again") from error
+
+
+async def read_resource(hub: Hub, caller: Caller, resource_type: str, resource_id: str) -> Stored:
+    """The current version. Raises NotFound, also for what the caller may not see, and Gone."""
+    authorize(caller, "read", resource_type)
+    async with reading(hub, caller) as (connection, scope):
+        stored = await read_current(connection, scope, resource_type, resource_id)
+    return check_present(stored, f"{resource_type}/{resource_id}")
+
+
+async def read_version(
+    hub: Hub, caller: Caller, resource_type: str, resource_id: str, version: int
+) -> Stored:
+    """One version. Raises NotFound, and Gone where that version is a deletion."""
+    authorize(caller, "vread", resource_type)
+    async with reading(hub, caller) as (connection, scope):
+        stored = await read_one_version(connection, scope, resource_type, resource_id, version)
+    return check_present(stored, f"{resource_type}/{resource_id}/_history/{version}")
+
+
+def check_present(stored: Stored | None, name: str) -> Stored:
+    """The version itself. Raises NotFound for none, Gone for a deletion."""
+    if stored is None:
+        raise NotFound(f"{name} is not known")
+    if stored.deleted:
+        raise Gone(f"{name} was deleted", headers={"ETag": f'W/"{stored.version}"'})
+    return stored

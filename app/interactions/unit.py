@@ -1,0 +1,71 @@
+"""One unit of work: what one caller does in one transaction, tried again when it loses a race."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import asyncpg
+
+from app.access.scope import scope_of
+from app.core.caller import Caller, Scope
+from app.core.database import Connection
+from app.core.errors import Conflict, Issue, LostRace, Unavailable
+from app.interactions.hub import Hub
+from app.store.outbox import Event, insert_events
+
+Result = TypeVar("Result")
+
+SYSTEM = Scope((), everything=True)
+"""For what the server looks up or changes by itself; nothing read under it leaves with the answer."""
+
+ATTEMPTS = 8
+RACES = (
+    LostRace,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.UniqueViolationError,
+)
+
+
+@dataclass
+class Unit:
+    """A transaction under way.
+
+    ``issues`` are warnings for the answer; ``events`` are written last, when the referral's sequence is taken;
+    ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus.
+    """
+
+    hub: Hub
+    caller: Caller
+    scope: Scope
+    connection: Connection
+    issues: list[Issue] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    focused: frozenset[str] = frozenset()
+
+
+async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+    """Runs ``work`` in one transaction: all of it is committed, or none.
+
+    Raises Conflict after too many lost races, Unavailable where the database cannot be reached or is too slow.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            async with hub.pool.acquire() as connection, connection.transaction():
+                unit = Unit(hub, caller, scope_of(caller, hub.settings), connection)
+                result = await work(unit)
+                await insert_events(connection, unit.events)
+        except RACES:
+            # A jittered pause lets the winner finish; the loser then reads what it wrote.
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 -- no secret
+        except asyncpg.QueryCanceledError as error:
+            raise Unavailable("The database took too long; try again") from error
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+            raise Unavailable("The database cannot be reached; try again") from error
+        else:
+            if unit.events:
+                hub.announcer.announce()
+            return result
+    raise Conflict("Other writers kept changing the same resources; try again")

@@ -1,0 +1,99 @@
+"""Writes one version of one resource as given: no rule is asked here, and the loop's own changes come this way too."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.access.audience import first_audience
+from app.core.errors import NotFound
+from app.core.ids import new_id
+from app.fhir.json_text import Limits, parse
+from app.interactions.unit import Unit
+from app.referral.provenance import provenance_of_change
+from app.search.extract import extractor
+from app.store.content import cut_content
+from app.store.rows import Draft, Stored
+from app.store.write import insert_resource, update_resource
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a resource stands: its referral, and whom its requester and owner resolve to."""
+
+    referral: str | None = None
+    requester_org: str | None = None
+    assigned_org: str | None = None
+
+
+NOWHERE = Placement()
+
+STORED_LIMITS = Limits(depth=10_000, string=2**31, digits=1_000)
+"""For text that we stored ourselves, checked when it came in, whatever the settings were then."""
+
+
+def parse_stored(stored: Stored) -> dict[str, Any]:
+    """The content of a stored version, decimals kept as text."""
+    if stored.deleted:
+        raise NotFound(f"{stored.reference} is deleted")
+    return parse(stored.content.encode(), STORED_LIMITS)
+
+
+async def insert_version(
+    unit: Unit,
+    resource: dict[str, Any],
+    resource_id: str,
+    owner_org: str,
+    placement: Placement = NOWHERE,
+    shared_with: tuple[str, ...] | None = None,
+) -> Stored:
+    """The first version; without ``shared_with`` the audience is that of its type."""
+    return await insert_resource(
+        unit.connection,
+        Draft(
+            type=resource["resourceType"],
+            id=resource_id,
+            pieces=cut_content(resource, resource_id),
+            index=extractor(resource["resourceType"])(resource),
+            owner_org=owner_org,
+            shared_with=first_audience(resource) if shared_with is None else shared_with,
+            referral=placement.referral,
+            requester_org=placement.requester_org,
+            assigned_org=placement.assigned_org,
+        ),
+    )
+
+
+async def replace_version(
+    unit: Unit,
+    old: Stored,
+    before: dict[str, Any] | None,
+    resource: dict[str, Any],
+    placement: Placement | None = None,
+) -> Stored:
+    """The version after ``old``, whose content was ``before``; owner and audience stay. Raises LostRace."""
+    extract = extractor(old.type)
+    index = extract(resource)
+    place = placement or Placement(old.referral, old.requester_org, old.assigned_org)
+    draft = Draft(
+        type=old.type,
+        id=old.id,
+        pieces=cut_content(resource, old.id),
+        index=index,
+        owner_org=old.owner_org,
+        referral=place.referral,
+        requester_org=place.requester_org,
+        assigned_org=place.assigned_org,
+    )
+    unchanged = before is not None and extract(before).rows == index.rows
+    return await update_resource(unit.connection, draft, old.version, children_changed=not unchanged)
+
+
+async def record_provenance(unit: Unit, stored: Stored, activity: str, reason: str) -> None:
+    """A Provenance for a change that the server made by itself (architecture.md, audit)."""
+    provenance = provenance_of_change(
+        targets=[f"{stored.reference}/_history/{stored.version}"],
+        recorded=stored.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        activity_code=activity,
+        agent_organization=f"Organization/{unit.caller.organization}",
+        reason=reason,
+    )
+    await insert_version(unit, provenance, new_id(), stored.owner_org)

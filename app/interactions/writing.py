@@ -1,0 +1,206 @@
+"""Writes one resource on behalf of a caller: every door that writes (REST, batch, transaction) comes through here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.access.audience import first_audience
+from app.access.interaction_rules import authorize
+from app.core.errors import (
+    BusinessRule,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Unprocessable,
+)
+from app.core.ids import new_id
+from app.fhir.registry import TYPES
+from app.fhir.validation import validate
+from app.interactions.adoption import adopt_server_task
+from app.interactions.links import Links, check_references, referred_keys
+from app.interactions.loop import place_resource, settle_change
+from app.interactions.sharing import share_with_requesters
+from app.interactions.unit import Unit
+from app.interactions.versions import insert_version, parse_stored, replace_version
+from app.models.resources import REFERRAL_TYPES
+from app.referral.task_rules import check_new_task, check_task_change
+from app.store.audience import set_audience
+from app.store.referrals import begin_referral, lock_referrals_of
+from app.store.rows import Key, Stored
+from app.store.write import delete_resource
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did; ``created`` tells 201 from 200."""
+
+    stored: Stored
+    created: bool
+
+
+def check_resource(resource: Resource, root: str | None = None) -> None:
+    """Raises Unprocessable with every issue of a resource that is not valid FHIR, or that is not served."""
+    issues = [issue for issue in validate(resource, root=root) if issue.severity in ("error", "fatal")]
+    if issues:
+        raise Unprocessable("This is not valid FHIR", issues=tuple(issues))
+
+
+def refuse(issues: list[Any]) -> None:
+    """Raises BusinessRule where there are errors among the issues."""
+    errors = tuple(issue for issue in issues if issue.severity == "error")
+    if errors:
+        raise BusinessRule("Not allowed by the rules of the referral", issues=errors)
+
+
+async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
+    """Locks the referrals that the resource touches, then loads what it refers to and its own current row."""
+    keys = referred_keys(resource, unit.hub.base_url) | {own}
+    if own[0] in REFERRAL_TYPES:
+        await lock_referrals_of(unit.connection, unit.scope, keys)
+    links = Links(unit)
+    await links.load(keys)
+    return links
+
+
+async def write_new(
+    unit: Unit, resource: Resource, resource_id: str | None = None, root: str | None = None
+) -> Written:
+    """Creates a resource that ``check_resource`` has passed. ``root`` is where it stands in a Bundle."""
+    name = resource["resourceType"]
+    authorize(unit.caller, "create", name)
+    key = (name, resource_id or new_id())
+    links = await load_links(unit, resource, key)
+    if name == "Task":
+        refuse(check_new_task(resource, imported=unit.caller.role == "admin"))
+        adopted = await adopt_server_task(unit, links, resource)
+        if adopted:
+            return Written(adopted, created=False)
+    placement = await place_resource(unit, links, resource, key, None)
+    unit.issues += check_references(links, resource, key, root or name)
+    if placement.referral == f"{name}/{key[1]}":
+        await begin_referral(unit.connection, placement.referral)
+    new = await insert_version(unit, resource, key[1], owner_of(unit, resource), placement)
+    await settle_change(unit, links, None, None, new, resource)
+    if not TYPES[name].directory and name not in REFERRAL_TYPES:
+        about_referral = await share_with_requesters(unit, links, new, resource)
+        if unit.caller.role == "provider" and not about_referral:
+            raise BusinessRule(
+                f"A partner records a {name} only about the patient of a referral that it has open",
+                (f"{root or name}.subject",),
+            )
+    return Written(new, created=True)
+
+
+def owner_of(unit: Unit, resource: Resource) -> str:
+    """The organisation that owns a new resource: the caller's; an Organization that an admin makes owns itself."""
+    if resource["resourceType"] == "Organization" and unit.caller.role == "admin" and "id" in resource:
+        return str(resource["id"])
+    return unit.caller.organization
+
+
+def find_current(unit: Unit, links: Links, key: Key) -> Stored:
+    """The caller's view of the row: what it may not see looks absent. Raises NotFound and Gone."""
+    stored = links.loaded.get(key)
+    if stored is None or not unit.scope.admits(stored.owner_org, stored.shared_with):
+        raise NotFound(f"{key[0]}/{key[1]} is not known")
+    if stored.deleted:
+        raise Gone(f"{key[0]}/{key[1]} was deleted")
+    return stored
+
+
+def check_version(current: Stored, if_match: int | None) -> None:
+    """Raises PreconditionFailed: for the guide's versioned-update types a missing If-Match fails too."""
+    if if_match is None and TYPES[current.type].versioned_update:
+        raise PreconditionFailed(
+            f'Updating a {current.type} needs If-Match: W/"version" of the version that you read'
+        )
+    if if_match is not None and if_match != current.version:
+        raise PreconditionFailed(
+            f"{current.reference} is at version {current.version}, not {if_match}: read it again"
+        )
+
+
+def find_parties(unit: Unit, current: Stored) -> frozenset[str]:
+    """As what the caller may change a Task: its requester's organisation, its owner's, or both."""
+    mine = unit.scope.organizations
+    parties = set()
+    if unit.scope.everything or current.owner_org in mine or current.requester_org in mine:
+        parties.add("requester")
+    if unit.scope.everything or current.assigned_org in mine:
+        parties.add("owner")
+    return frozenset(parties)
+
+
+def check_may_change(unit: Unit, current: Stored) -> None:
+    """Raises Forbidden where the caller sees the resource but does not own it."""
+    operator = unit.caller.role == "admin" and TYPES[current.type].directory
+    if not (unit.scope.everything or operator or current.owner_org in unit.scope.organizations):
+        raise Forbidden(f"{current.reference} belongs to another organisation")
+
+
+async def write_update(
+    unit: Unit, resource: Resource, key: Key, if_match: int | None, root: str | None = None
+) -> Written:
+    """Updates a resource that ``check_resource`` has passed.
+
+    Raises NotFound, Gone, PreconditionFailed, Forbidden, BusinessRule, LostRace.
+    """
+    authorize(unit.caller, "update", key[0])
+    links = await load_links(unit, resource, key)
+    stored = links.loaded.get(key)
+    if unit.caller.role == "admin" and (stored is None or stored.deleted):
+        return await update_as_create(unit, resource, key, stored)
+    current = find_current(unit, links, key)
+    if key[0] == "Task":
+        parties = find_parties(unit, current)
+        if not parties:
+            raise Forbidden(f"{current.reference} belongs to other organisations")
+    else:
+        check_may_change(unit, current)
+    check_version(current, if_match)
+    before = parse_stored(current)
+    if key[0] == "Task":
+        refuse(issues := check_task_change(before, resource, parties=parties))
+        unit.issues += issues
+    placement = await place_resource(unit, links, resource, key, current)
+    unit.issues += check_references(links, resource, key, root or key[0])
+    new = await replace_version(unit, current, before, resource, placement)
+    if TYPES[key[0]].directory:
+        await set_audience(unit.connection, key, first_audience(resource))
+    await settle_change(unit, links, current, before, new, resource)
+    return Written(new, created=False)
+
+
+async def update_as_create(unit: Unit, resource: Resource, key: Key, tombstone: Stored | None) -> Written:
+    """PUT to an id of one's choice: the admin's alone (access.md, Roles)."""
+    if tombstone is None:
+        return await write_new(unit, resource, key[1])
+    raise Gone(f"{tombstone.reference} was deleted; give the resource another id")
+
+
+async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> Stored | None:
+    """Leaves a tombstone; None where it was deleted already. Raises NotFound, Forbidden, PreconditionFailed."""
+    authorize(unit.caller, "delete", key[0])
+    links = await load_links(unit, {"resourceType": key[0]}, key)
+    try:
+        current = find_current(unit, links, key)
+    except Gone:
+        return None
+    check_may_change(unit, current)
+    if if_match is not None:
+        check_version(current, if_match)
+    before = parse_stored(current)
+    await links.load(referred_keys(before, unit.hub.base_url))
+    gone = await delete_resource(unit.connection, *key, current.version)
+    await settle_change(unit, links, current, before, gone, None)
+    return gone
+
+
+def check_same_id(resource: Resource, resource_id: str, root: str | None = None) -> None:
+    """Raises Invalid where the body's id is not the address's (R4 http, update)."""
+    name = root or resource["resourceType"]
+    if resource.get("id") != resource_id:
+        raise Invalid(f"The body's id must be {resource_id!r}, as in the address", (f"{name}.id",))

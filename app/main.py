@@ -1,0 +1,88 @@
+"""Front door: builds the web application."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from app.access.tokens import TokenVerifier
+from app.core.database import open_pool
+from app.core.data_dir import load_secret_key
+from app.core.errors import HandoffError, MethodNotAllowed, NotFound
+from app.core.process_guard import watch_parent
+from app.core.settings import Settings
+from app.interactions.hub import Hub
+from app.routers import fhir, health, oauth
+from app.routers.responses import answer_error
+
+logger = logging.getLogger("handoff")
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+DESCRIPTION = """
+A FHIR R4 (4.0.1) referral service for hospital social work. Get a token at `/oauth/token` (SMART Backend Services),
+then use the FHIR base `/fhir`. Start with `GET /fhir/metadata`.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; without ``settings`` they are read from ``HANDOFF_*``."""
+    settings = settings or Settings()
+    public_url = (settings.public_url or DEFAULT_URL).rstrip("/")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watch_parent()
+        pool = await open_pool(
+            settings.database_url or "",
+            size=settings.pool_size,
+            application_name="handoff-web",
+            statement_timeout=settings.statement_timeout,
+        )
+        app.state.pool = pool
+        app.state.hub = Hub(settings, pool, f"{public_url}/fhir")
+        app.state.verifier = TokenVerifier(load_secret_key(settings), pool, public_url)
+        try:
+            yield
+        finally:
+            await pool.close()
+
+    app = FastAPI(title="Warm Handoff", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app.state.settings = settings
+    app.state.public_url = public_url
+    app.include_router(oauth.router)
+    app.include_router(fhir.router)
+    app.include_router(health.router)
+    app.add_exception_handler(HandoffError, handle_error)
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(Exception, handle_bug)
+    return app
+
+
+async def handle_error(request: Request, error: Exception) -> Response:
+    """An error of ours, as an OperationOutcome."""
+    if not isinstance(error, HandoffError):
+        raise TypeError(type(error))
+    if error.status >= 500:
+        logger.error("%s %s answered %d: %s", request.method, request.url.path, error.status, error.diagnostics)
+    return answer_error(request, error)
+
+
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """What the framework refuses (an unknown address or method), as an OperationOutcome."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 405:
+        return answer_error(request, MethodNotAllowed(f"{request.method} is not offered at this address"))
+    return answer_error(request, NotFound("There is nothing at this address"))
+
+
+async def handle_bug(request: Request, error: Exception) -> Response:
+    """A bug of ours: the log names its kind and place, never its text, which may hold a patient's data."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "nowhere"
+    logger.error("%s: %s at %s", request.method, type(error).__name__, where)
+    return answer_error(request, HandoffError("Something went wrong on our side; it has been logged"))

@@ -1,0 +1,33 @@
+"""The referral (the unit of order) and its package (what a Task shares, and with whom)."""
+
+from sqlalchemy import BigInteger, Column, Index
+from sqlmodel import Field, SQLModel
+
+from app.models.resources import key_text
+
+
+class Referral(SQLModel, table=True):
+    """One row for each referral, locked first by every transaction that writes in it.
+
+    ``sequence`` numbers its events; taken under the lock, so that sequence order is commit order (delivery.md).
+    """
+
+    __tablename__ = "referral"
+
+    id: str = Field(sa_column=Column(key_text(), primary_key=True))
+    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class PackageMember(SQLModel, table=True):
+    """That ``task_id`` lets ``organization`` read one resource (access.md, What a caller sees).
+
+    ``shared_with`` of the resource's row is these rows' organisations, kept beside the content.
+    """
+
+    __tablename__ = "package_member"
+    __table_args__ = (Index("package_member_task", "task_id"),)
+
+    type: str = Field(sa_column=Column(key_text(), primary_key=True))
+    id: str = Field(sa_column=Column(key_text(), primary_key=True))
+    organization: str = Field(sa_column=Column(key_text(), primary_key=True))
+    task_id: str = Field(sa_column=Column(key_text(), primary_key=True))

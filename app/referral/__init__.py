@@ -1,0 +1,1 @@
+"""The rules of ServiceRequest, Task and CarePlan: pure functions, no I/O."""

@@ -1,0 +1,196 @@
+"""The FHIR RESTful API: each route calls one interaction (R4 http)."""
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from app.access.scope import scope_of
+from app.core.errors import NotFound
+from app.fhir.json_text import dump
+from app.interactions.answers import history_text, searchset_text
+from app.interactions.batch import run_batch
+from app.interactions.capabilities import describe_capabilities
+from app.interactions.create import create_resource
+from app.interactions.delete import delete_match, delete_resource
+from app.interactions.history import read_versions
+from app.interactions.read import read_resource, read_version
+from app.interactions.search import search_type
+from app.interactions.transaction import run_transaction
+from app.interactions.update import update_match, update_resource
+from app.routers.requests import (
+    check_format,
+    check_resource_type,
+    check_type,
+    find_caller,
+    find_hub,
+    is_unchanged,
+    read_if_match,
+    read_preferences,
+    read_query,
+    read_resource_body,
+)
+from app.routers.responses import (
+    answer_entries,
+    answer_resource,
+    answer_text,
+    answer_written,
+    version_headers,
+)
+
+router = APIRouter(prefix="/fhir", tags=["FHIR R4"])
+
+
+@router.get("/metadata")
+async def capabilities(request: Request) -> Response:
+    """What this server can do: the CapabilityStatement."""
+    pretty = check_format(request)
+    statement = describe_capabilities(find_hub(request))
+    return answer_text(dump(statement), 200, {}, pretty=pretty)
+
+
+@router.post("")
+@router.post("/", include_in_schema=False)
+async def bundle(request: Request) -> Response:
+    """A Bundle of type batch or transaction."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    body = await read_resource_body(request, bundle=True)
+    representation = read_preferences(request).answer == "representation"
+    if body.get("type") == "batch":
+        answers = await run_batch(hub, caller, body)
+        return answer_entries("batch-response", answers, representation=representation, pretty=pretty)
+    answers = await run_transaction(hub, caller, body)
+    return answer_entries("transaction-response", answers, representation=representation, pretty=pretty)
+
+
+@router.get("/_history")
+async def system_history(request: Request) -> Response:
+    """Every version of everything that the caller sees, newest first."""
+    return await answer_history(request, None, None)
+
+
+@router.get("/{resource_type}/_history")
+async def type_history(request: Request, resource_type: str) -> Response:
+    """Every version of one type, newest first."""
+    return await answer_history(request, check_type(resource_type), None)
+
+
+@router.get("/{resource_type}/{resource_id}/_history")
+async def instance_history(request: Request, resource_type: str, resource_id: str) -> Response:
+    """Every version of one resource, newest first."""
+    return await answer_history(request, check_type(resource_type), resource_id)
+
+
+async def answer_history(request: Request, resource_type: str | None, resource_id: str | None) -> Response:
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    query = await read_query(request)
+    entries, following = await read_versions(hub, caller, resource_type, resource_id, query)
+    address = "/".join(each for each in (hub.base_url, resource_type, resource_id, "_history") if each)
+    kept = [(name, value) for name, value in query if name in ("_since", "_count")]
+    links = [("self", f"{address}?{urlencode(kept)}" if kept else address)]
+    if following:
+        links.append(("next", f"{address}?{urlencode([*kept, ('_cursor', following)])}"))
+    text = history_text(hub.base_url, links, entries, scope_of(caller, hub.settings))
+    return answer_text(text, 200, {}, pretty=pretty)
+
+
+@router.get("/{resource_type}")
+async def search_by_get(request: Request, resource_type: str) -> Response:
+    """Searches one type."""
+    return await answer_search(request, resource_type)
+
+
+@router.post("/{resource_type}/_search")
+async def search_by_post(request: Request, resource_type: str) -> Response:
+    """Searches one type with a posted form, so that names and identifiers stay out of logs."""
+    return await answer_search(request, resource_type)
+
+
+async def answer_search(request: Request, resource_type: str) -> Response:
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    query = await read_query(request)
+    plan, page = await search_type(hub, caller, check_type(resource_type), query)
+    text = searchset_text(hub.base_url, plan, page, scope_of(caller, hub.settings))
+    return answer_text(text, 200, {}, pretty=pretty)
+
+
+@router.post("/{resource_type}")
+async def create(request: Request, resource_type: str) -> Response:
+    """Creates a resource; with If-None-Exist only where the query matches none."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    check_type(resource_type)
+    resource = await read_resource_body(request)
+    check_resource_type(resource, resource_type)
+    written, issues = await create_resource(hub, caller, resource, request.headers.get("if-none-exist"))
+    scope = scope_of(caller, hub.settings)
+    return answer_written(written, issues, scope, hub.base_url, read_preferences(request), pretty=pretty)
+
+
+@router.put("/{resource_type}")
+async def conditional_update(request: Request, resource_type: str) -> Response:
+    """Updates the one resource that the query matches, or creates it."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    check_type(resource_type)
+    resource = await read_resource_body(request)
+    check_resource_type(resource, resource_type)
+    written, issues = await update_match(hub, caller, resource, request.url.query, read_if_match(request))
+    scope = scope_of(caller, hub.settings)
+    return answer_written(written, issues, scope, hub.base_url, read_preferences(request), pretty=pretty)
+
+
+@router.delete("/{resource_type}")
+async def conditional_delete(request: Request, resource_type: str) -> Response:
+    """Deletes the one resource that the query matches, if there is one."""
+    check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    gone = await delete_match(hub, caller, check_type(resource_type), request.url.query)
+    return Response(None, 204, version_headers(gone) if gone else None)
+
+
+@router.get("/{resource_type}/{resource_id}")
+async def read(request: Request, resource_type: str, resource_id: str) -> Response:
+    """Reads the current version."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    stored = await read_resource(hub, caller, check_type(resource_type), resource_id)
+    if is_unchanged(request, stored.version, stored.last_updated):
+        return Response(None, 304, version_headers(stored))
+    return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
+
+
+@router.get("/{resource_type}/{resource_id}/_history/{version}")
+async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
+    """Reads one version."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    if not version.isascii() or not version.isdigit() or len(version) > 18:
+        raise NotFound(f"{resource_type}/{resource_id} has no version {version!r}")
+    stored = await read_version(hub, caller, check_type(resource_type), resource_id, int(version))
+    return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
+
+
+@router.put("/{resource_type}/{resource_id}")
+async def update(request: Request, resource_type: str, resource_id: str) -> Response:
+    """Replaces a resource by its next version."""
+    pretty = check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    check_type(resource_type)
+    resource = await read_resource_body(request)
+    check_resource_type(resource, resource_type)
+    written, issues = await update_resource(hub, caller, resource, resource_id, read_if_match(request))
+    scope = scope_of(caller, hub.settings)
+    return answer_written(written, issues, scope, hub.base_url, read_preferences(request), pretty=pretty)
+
+
+@router.delete("/{resource_type}/{resource_id}")
+async def delete(request: Request, resource_type: str, resource_id: str) -> Response:
+    """Deletes a resource; its history stays."""
+    check_format(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    check_type(resource_type)
+    gone = await delete_resource(hub, caller, resource_type, resource_id, read_if_match(request))
+    return Response(None, 204, version_headers(gone) if gone else None)

@@ -1,0 +1,153 @@
+"""Reads what HTTP brings: body within limits, formats, preferences, version conditions (R4 http)."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+
+from app.core.caller import Caller
+from app.core.errors import Invalid, NotAcceptable, NotFound, TooLarge, UnsupportedMedia
+from app.fhir.json_text import Limits, parse
+from app.fhir.registry import TYPES
+from app.interactions.entries import read_etag
+from app.interactions.hub import Hub
+
+JSON_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
+OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xhtml+xml", "text/*", ""})
+"""Asked for by browsers and curl; JSON will do."""
+
+Return = Literal["minimal", "representation", "OperationOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """The Prefer header (R4 http, 3.1.0.7)."""
+
+    answer: Return | None
+
+
+def find_hub(request: Request) -> Hub:
+    """The hub, with the address that this request came in by where the settings name none."""
+    hub: Hub = request.app.state.hub
+    hops = hub.settings.trusted_hops
+    if hub.settings.public_url is not None or hops == 0:
+        return hub
+    proto = trusted_value(request.headers.getlist("x-forwarded-proto"), hops)
+    host = trusted_value(request.headers.getlist("x-forwarded-host"), hops)
+    if not host or not re.fullmatch(r"[A-Za-z0-9.\-:\[\]]+", host) or proto not in ("http", "https"):
+        return hub
+    return replace(hub, base_url=f"{proto}://{host}/fhir")
+
+
+def trusted_value(headers: list[str], hops: int) -> str | None:
+    """What the outermost trusted proxy wrote: each proxy appends, so it is counted from the end."""
+    values = [value.strip() for header in headers for value in header.split(",")]
+    return values[-hops] if len(values) >= hops else None
+
+
+async def find_caller(request: Request) -> Caller:
+    """Who is calling. Raises Unauthenticated."""
+    caller: Caller = await request.app.state.verifier.authenticate(request.headers.get("authorization"))
+    return caller
+
+
+def check_type(name: str) -> str:
+    """The resource type of an address. Raises NotFound for one that is not served."""
+    if name not in TYPES:
+        raise NotFound(f"{name!r} is not a resource type of this server; there are: {', '.join(sorted(TYPES))}")
+    return name
+
+
+def check_format(request: Request) -> bool:
+    """Whether the answer is to be pretty. Raises NotAcceptable where JSON will not do."""
+    wanted = request.query_params.get("_format")
+    if wanted is not None:
+        # An unescaped + arrives as a space.
+        if wanted.split(";")[0].strip().replace(" ", "+") not in JSON_FORMATS:
+            raise NotAcceptable("This server speaks JSON: _format=json", ("_format",))
+    else:
+        accepted = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+        if not any(each in JSON_FORMATS or each in OTHER_FORMATS for each in accepted):
+            raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
+    pretty = request.query_params.get("_pretty", "false")
+    if pretty not in ("true", "false"):
+        raise Invalid("_pretty is true or false", ("_pretty",))
+    return pretty == "true"
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, given up as soon as it is too long. Raises TooLarge."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"The body is longer than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_resource_body(request: Request, *, bundle: bool = False) -> dict[str, Any]:
+    """The resource that was sent. Raises UnsupportedMedia, TooLarge, Invalid."""
+    media = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media not in JSON_FORMATS:
+        raise UnsupportedMedia("Send Content-Type: application/fhir+json")
+    settings = find_hub(request).settings
+    limits = Limits(settings.max_depth, settings.max_string, settings.max_digits)
+    body = await read_body(request, settings.max_bundle_body if bundle else settings.max_body)
+    return parse(body, limits)
+
+
+def check_resource_type(resource: dict[str, Any], name: str) -> None:
+    """Raises Invalid where the body is no resource of the address's type."""
+    found = resource.get("resourceType")
+    if found != name:
+        raise Invalid(f"The address wants a {name}, the body is {found!r}", ("resourceType",))
+
+
+async def read_query(request: Request) -> list[tuple[str, str]]:
+    """The parameters of the address, and of a form that was posted (R4 search, 3.1.1.2)."""
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    if request.method == "POST":
+        media = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if media not in ("application/x-www-form-urlencoded", ""):
+            raise UnsupportedMedia("Send Content-Type: application/x-www-form-urlencoded")
+        body = await read_body(request, find_hub(request).settings.max_body)
+        try:
+            pairs += parse_qsl(body.decode(), keep_blank_values=True)
+        except UnicodeDecodeError as error:
+            raise Invalid("The form is not UTF-8") from error
+    return pairs
+
+
+def read_preferences(request: Request) -> Preferences:
+    """The Prefer header; values that are not known are left aside, as RFC 7240 asks."""
+    for part in request.headers.get("prefer", "").replace(";", ",").split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "return" and value in ("minimal", "representation", "OperationOutcome"):
+            return Preferences(value)
+    return Preferences(None)
+
+
+def read_if_match(request: Request) -> int | None:
+    """The version of If-Match. Raises Invalid."""
+    return read_etag(request.headers.get("if-match"))
+
+
+def is_unchanged(request: Request, version: int, last_updated: datetime) -> bool:
+    """Whether a conditional read may be answered with 304 (R4 http, 3.1.0.1.2)."""
+    tags = request.headers.get("if-none-match")
+    if tags is not None:
+        known = [tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")]
+        return str(version) in known or "*" in known
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        moment = parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return False
+    return last_updated.replace(microsecond=0) <= moment.astimezone(UTC)

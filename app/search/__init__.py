@@ -1,0 +1,1 @@
+"""Query text to a typed plan; no database."""

@@ -1,0 +1,30 @@
+"""The opaque cursor of a page: where the next one begins, whatever rows come or go meanwhile."""
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from app.core.errors import Invalid
+from app.search.plan import Cursor
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """The cursor as the value of ``_cursor``."""
+    at = None if cursor.last_updated is None else (cursor.last_updated - EPOCH) // timedelta(milliseconds=1)
+    return base64.urlsafe_b64encode(orjson.dumps([at, cursor.id])).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> Cursor:
+    """The cursor that ``write_cursor`` wrote. Raises Invalid."""
+    try:
+        at, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        stamp = None if at is None else EPOCH + timedelta(milliseconds=at)
+    except (ValueError, TypeError, binascii.Error, OverflowError) as error:
+        raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
+    if not isinstance(key, str):
+        raise Invalid("This _cursor was not given by this server", ("_cursor",))
+    return Cursor(stamp, key)

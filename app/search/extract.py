@@ -1,0 +1,79 @@
+"""What the index holds of a resource: its search columns and child rows, compiled once for each type."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from app.fhir.registry import TYPES, Path, SearchParameter
+from app.search.kinds import KINDS
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """``columns``: one value for each search column of the type, in the registry's order (None is absent).
+
+    ``rows``: for each kind its child rows, (parameter code, value columns...), sorted, without repetition.
+    """
+
+    columns: tuple[Any, ...]
+    rows: dict[str, tuple[Row, ...]]
+
+
+def walk_steps(node: Any, steps: tuple[str, ...]) -> Iterator[Any]:
+    """The values at the end of a path; lists are flattened at each step, as FHIRPath does."""
+    if isinstance(node, list):
+        for each in node:
+            yield from walk_steps(each, steps)
+    elif not steps:
+        if node is not None:
+            yield node
+    elif isinstance(node, dict) and (child := node.get(steps[0])) is not None:
+        yield from walk_steps(child, steps[1:])
+
+
+def find_values(resource: dict[str, Any], path: Path) -> Iterator[Any]:
+    """The elements that one path of a search parameter selects."""
+    for value in walk_steps(resource, path.steps):
+        if not path.where or (
+            isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)
+        ):
+            yield value
+
+
+def index_rows(parameter: SearchParameter, resource: dict[str, Any]) -> Iterator[Row]:
+    """The index rows of one parameter."""
+    kind = KINDS[parameter.kind]
+    for path in parameter.paths:
+        for value in find_values(resource, path):
+            yield from kind.index_value(path, value)
+
+
+def scalar_width(parameter: SearchParameter) -> int:
+    """How many search columns a single-valued parameter has."""
+    return 2 if parameter.kind == "date" else 1
+
+
+@cache
+def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
+    """The function that indexes resources of a type."""
+    parameters = TYPES[resource_type].search
+    single = [each for each in parameters if not each.in_rows]
+    many = [each for each in parameters if each.in_rows]
+    kinds = sorted({each.kind for each in many})
+
+    def extract(resource: dict[str, Any]) -> IndexEntry:
+        columns: list[Any] = []
+        for parameter in single:
+            width = scalar_width(parameter)
+            row = next(index_rows(parameter, resource), None)
+            columns.extend(row[-width:] if row else (None,) * width)
+        rows: dict[str, set[Row]] = {kind: set() for kind in kinds}
+        for parameter in many:
+            found = rows[parameter.kind]
+            found.update((parameter.code, *row) for row in index_rows(parameter, resource))
+        return IndexEntry(tuple(columns), {kind: tuple(sorted(found)) for kind, found in rows.items()})
+
+    return extract

@@ -1,0 +1,169 @@
+"""Reads the query of a search into a plan; what it does not know it refuses, and never ignores."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from app.core.errors import Invalid, Unsupported
+from app.core.settings import Settings
+from app.fhir.registry import TYPES, ResourceType, SearchParameter
+from app.search.cursor import read_cursor
+from app.search.dates import parse_interval
+from app.search.escaping import split_values, unescape
+from app.search.kinds import KINDS
+from app.search.plan import (
+    Criterion,
+    Cursor,
+    IdCriterion,
+    LastUpdatedCriterion,
+    MissingCriterion,
+    SearchPlan,
+    SortKey,
+)
+
+ALIASES = {"_lastupdated": "_lastUpdated"}
+"""Misspellings of the guide's own examples (fhir-requirements.md, 5.4)."""
+
+ANSWER_ONLY = frozenset({"_format", "_pretty"})
+"""Parameters that shape the answer and are read by the router."""
+
+SORT_KEYS: tuple[SortKey, ...] = ("_id", "_lastUpdated")
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+
+@dataclass
+class Draft:
+    """A plan in the making."""
+
+    resource_type: ResourceType
+    settings: Settings
+    base: str
+    criteria: list[Criterion] = field(default_factory=list)
+    sort: SortKey = "_id"
+    descending: bool = False
+    count: int = 0
+    cursor: Cursor | None = None
+    includes: list[SearchParameter] = field(default_factory=list)
+
+    def split(self, code: str, text: str) -> list[str]:
+        """The OR-joined values, still escaped."""
+        values = split_values(text, ",")
+        if len(values) > self.settings.max_or_values:
+            raise Invalid(f"{code} has more than {self.settings.max_or_values} values", (code,))
+        return values
+
+
+def parse_search(
+    resource_type: str, query: Iterable[tuple[str, str]], settings: Settings, base: str
+) -> SearchPlan:
+    """The plan of ``GET [base]/Type?query``; ``base`` is our own address, whose absolute references are ours.
+
+    Raises Invalid and Unsupported, each naming the parameter.
+    """
+    draft = Draft(TYPES[resource_type], settings, base, count=settings.default_count)
+    understood: list[tuple[str, str]] = []
+    for name, value in query:
+        if name in ANSWER_ONLY:
+            continue
+        key, _, modifier = name.partition(":")
+        key = ALIASES.get(key, key)
+        read_parameter(draft, key, modifier or None, value)
+        if key != "_cursor":
+            understood.append((f"{key}:{modifier}" if modifier else key, value))
+    return SearchPlan(
+        type=resource_type,
+        criteria=tuple(draft.criteria),
+        sort=draft.sort,
+        descending=draft.descending,
+        count=draft.count,
+        cursor=check_cursor(draft),
+        includes=tuple(draft.includes),
+        self_query=tuple(understood),
+    )
+
+
+def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> None:
+    """Adds one parameter to the draft."""
+    if "\x00" in value:
+        raise Invalid("A search value holds no NUL", (key,))
+    special = SPECIAL.get(key)
+    if special:
+        if modifier:
+            raise Unsupported(f"{key} takes no modifier here", (key,))
+        special(draft, value)
+        return
+    parameter = draft.resource_type.parameter(key)
+    if parameter is None:
+        known = sorted([*SPECIAL, *(each.code for each in draft.resource_type.search)])
+        raise Unsupported(
+            f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}", (key,)
+        )
+    if modifier == "missing":
+        draft.criteria.append(MissingCriterion(parameter, read_boolean(f"{key}:missing", value)))
+        return
+    values = draft.split(key, value)
+    draft.criteria.append(KINDS[parameter.kind].parse(parameter, modifier, values, draft.base))
+
+
+def read_boolean(code: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise Invalid(f"{code} is true or false", (code,))
+    return value == "true"
+
+
+def read_id(draft: Draft, value: str) -> None:
+    # An id that breaks the grammar names nothing: it matches no row, and needs no error.
+    draft.criteria.append(IdCriterion(tuple(unescape(each) for each in draft.split("_id", value))))
+
+
+def read_last_updated(draft: Draft, value: str) -> None:
+    values: Sequence[str] = draft.split("_lastUpdated", value)
+    draft.criteria.append(LastUpdatedCriterion(tuple(parse_interval("_lastUpdated", each) for each in values)))
+
+
+def read_count(draft: Draft, value: str) -> None:
+    if not value.isascii() or not value.isdigit() or len(value) > 9:
+        raise Invalid("_count is a whole number", ("_count",))
+    if int(value) == 0:
+        raise Unsupported("_count=0 asks for a total, which is not offered yet", ("_count",))
+    draft.count = min(int(value), draft.settings.max_count)
+
+
+def read_sort(draft: Draft, value: str) -> None:
+    key = value.removeprefix("-")
+    for each in SORT_KEYS:
+        if ALIASES.get(key, key) == each:
+            draft.sort, draft.descending = each, value.startswith("-")
+            return
+    raise Unsupported(f"_sort takes {' or '.join(SORT_KEYS)}, with - before it to descend", ("_sort",))
+
+
+def read_cursor_parameter(draft: Draft, value: str) -> None:
+    draft.cursor = read_cursor(value)
+
+
+def read_include(draft: Draft, value: str) -> None:
+    parts = value.split(":")
+    known = [f"{draft.resource_type.name}:{code}" for code in draft.resource_type.includes]
+    if len(parts) != 2 or ":".join(parts) not in known:
+        raise Unsupported(f"_include takes {', '.join(known) or 'nothing'} here", ("_include",))
+    parameter = draft.resource_type.parameter(parts[1])
+    if parameter and parameter not in draft.includes:
+        draft.includes.append(parameter)
+
+
+def check_cursor(draft: Draft) -> Cursor | None:
+    """A cursor belongs to the order that it was given in."""
+    if draft.cursor and (draft.cursor.last_updated is None) != (draft.sort == "_id"):
+        raise Invalid("This _cursor belongs to a search in another order", ("_cursor",))
+    return draft.cursor
+
+
+SPECIAL: dict[str, Callable[[Draft, str], None]] = {
+    "_id": read_id,
+    "_lastUpdated": read_last_updated,
+    "_count": read_count,
+    "_sort": read_sort,
+    "_include": read_include,
+    "_cursor": read_cursor_parameter,
+}

@@ -1,0 +1,110 @@
+"""What a search asks for, as typed values that the store turns into SQL."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from app.fhir.registry import SearchParameter
+
+Comparator = Literal["eq", "ne", "gt", "ge", "lt", "le", "sa", "eb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The time that a date of some precision covers: from ``low`` up to, not including, ``high``."""
+
+    comparator: Comparator
+    low: datetime
+    high: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """``system|code``: None is any, an empty system is none."""
+
+    system: str | None
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCriterion:
+    parameter: SearchParameter
+    values: tuple[TokenValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceCriterion:
+    parameter: SearchParameter
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StringCriterion:
+    parameter: SearchParameter
+    values: tuple[str, ...]
+    mode: Literal["prefix", "exact", "contains"]
+
+
+@dataclass(frozen=True, slots=True)
+class DateCriterion:
+    parameter: SearchParameter
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UriCriterion:
+    parameter: SearchParameter
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCriterion:
+    parameter: SearchParameter
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdCriterion:
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LastUpdatedCriterion:
+    intervals: tuple[Interval, ...]
+
+
+Criterion = (
+    TokenCriterion
+    | ReferenceCriterion
+    | StringCriterion
+    | DateCriterion
+    | UriCriterion
+    | MissingCriterion
+    | IdCriterion
+    | LastUpdatedCriterion
+)
+
+SortKey = Literal["_id", "_lastUpdated"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The sort key and id of the last row of the page before."""
+
+    last_updated: datetime | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """One search: criteria are joined by AND, values within one by OR (R4 search, 3.1.1.3)."""
+
+    type: str
+    criteria: tuple[Criterion, ...]
+    sort: SortKey
+    descending: bool
+    count: int
+    cursor: Cursor | None = None
+    includes: tuple[SearchParameter, ...] = ()
+    self_query: tuple[tuple[str, str], ...] = ()
+    """The parameters as they were understood, for the answer's ``self`` link."""

@@ -1,0 +1,169 @@
+"""Turns one criterion of a search plan into an SQL condition on the row ``r``."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.fhir.registry import SearchParameter
+from app.models.resources import column_names
+from app.models.search_rows import CHILD_TABLES, INDEXED_PREFIX
+from app.search.plan import (
+    Criterion,
+    DateCriterion,
+    IdCriterion,
+    Interval,
+    LastUpdatedCriterion,
+    MissingCriterion,
+    ReferenceCriterion,
+    StringCriterion,
+    TokenCriterion,
+    TokenValue,
+    UriCriterion,
+)
+
+BEYOND = "\U0010ffff"
+"""Sorts after every text that a prefix can be continued by."""
+
+COMPARISONS = {
+    "eq": "({low} >= {l} AND {high} <= {h})",
+    "ne": "NOT ({low} >= {l} AND {high} <= {h})",
+    "gt": "{high} > {h}",
+    "ge": "({high} > {h} OR ({low} >= {l} AND {high} <= {h}))",
+    "lt": "{low} < {l}",
+    "le": "({low} < {l} OR ({low} >= {l} AND {high} <= {h}))",
+    "sa": "{low} >= {h}",
+    "eb": "{high} <= {l}",
+}
+"""R4 search 3.1.1.4.6, Prefixes: the resource's [low, high) against the value's [l, h)."""
+
+INSTANT_COMPARISONS = {
+    "eq": "({at} >= {l} AND {at} < {h})",
+    "ne": "NOT ({at} >= {l} AND {at} < {h})",
+    "gt": "{at} >= {h}",
+    "ge": "{at} >= {l}",
+    "lt": "{at} < {l}",
+    "le": "{at} < {h}",
+    "sa": "{at} >= {h}",
+    "eb": "{at} < {l}",
+}
+
+
+@dataclass
+class Binder:
+    """The parameters of a statement in the making."""
+
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, value: Any, cast: str = "text") -> str:
+        """The placeholder of a value."""
+        self.values.append(value)
+        return f"${len(self.values)}::{cast}"
+
+    def one_of(self, values: tuple[str, ...]) -> str:
+        """``= value``, or ``= ANY`` of several: an equality lets a prepared plan use the index order."""
+        if len(values) == 1:
+            return f"= {self.add(values[0])}"
+        return f"= ANY({self.add(list(values), 'text[]')})"
+
+
+def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -> str:
+    """The condition of one criterion."""
+    match criterion:
+        case IdCriterion(ids):
+            return f"r.id {binder.one_of(ids)}"
+        case LastUpdatedCriterion(intervals):
+            return any_of(
+                INSTANT_COMPARISONS[each.comparator].format(at="r.last_updated", **bounds(each, binder))
+                for each in intervals
+            )
+        case MissingCriterion(parameter, missing):
+            return render_missing(parameter, missing, resource_type)
+        case TokenCriterion(parameter, values):
+            return render_token(parameter, values, resource_type, binder)
+        case ReferenceCriterion(parameter, targets):
+            return render_value(parameter, "target", binder.one_of(targets), resource_type)
+        case UriCriterion(parameter, uris):
+            return render_value(parameter, "value", binder.one_of(uris), resource_type)
+        case StringCriterion():
+            return render_string(criterion, resource_type, binder)
+        case DateCriterion(parameter, intervals):
+            return render_date(parameter, intervals, resource_type, binder)
+
+
+def any_of(conditions: Any) -> str:
+    return "(" + " OR ".join(conditions) + ")"
+
+
+def bounds(interval: Interval, binder: Binder) -> dict[str, str]:
+    return {"l": binder.add(interval.low, "timestamptz"), "h": binder.add(interval.high, "timestamptz")}
+
+
+def in_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
+    """Whether a child row of the parameter meets the condition (written on ``c``)."""
+    table = CHILD_TABLES[parameter.kind].name
+    return (
+        f"r.id IN (SELECT c.id FROM {table} c WHERE c.type = '{resource_type}' "
+        f"AND c.parameter = '{parameter.code}' AND {condition})"
+    )
+
+
+def render_value(parameter: SearchParameter, column: str, comparison: str, resource_type: str) -> str:
+    """A comparison with the parameter's own column, or with its child rows."""
+    if parameter.in_rows:
+        return in_children(parameter, resource_type, f"c.{column} {comparison}")
+    return f"r.{column_names(parameter)[0]} {comparison}"
+
+
+def render_missing(parameter: SearchParameter, missing: bool, resource_type: str) -> str:
+    if parameter.in_rows:
+        found = in_children(parameter, resource_type, "true")
+        return f"NOT {found}" if missing else found
+    return f"r.{column_names(parameter)[0]} IS {'' if missing else 'NOT '}NULL"
+
+
+def render_token(
+    parameter: SearchParameter, values: tuple[TokenValue, ...], resource_type: str, binder: Binder
+) -> str:
+    codes = tuple(value.code for value in values if value.code is not None)
+    if len(codes) == len(values) and all(value.system is None for value in values):
+        return render_value(parameter, "code", binder.one_of(codes), resource_type)
+    return any_of(
+        in_children(parameter, resource_type, token_condition(value, binder)) for value in values
+    )
+
+
+def token_condition(value: TokenValue, binder: Binder) -> str:
+    parts = []
+    if value.code is not None:
+        parts.append(f"c.code = {binder.add(value.code)}")
+    if value.system is not None:
+        parts.append(f"c.system = {binder.add(value.system)}")
+    return " AND ".join(parts)
+
+
+def render_string(criterion: StringCriterion, resource_type: str, binder: Binder) -> str:
+    conditions = any_of(string_condition(criterion.mode, value, binder) for value in criterion.values)
+    return in_children(criterion.parameter, resource_type, conditions)
+
+
+def string_condition(mode: str, value: str, binder: Binder) -> str:
+    """On ``c``: by the index as far as it reaches, then by the whole text."""
+    if mode == "contains":
+        return f"position({binder.add(value)} in c.folded) > 0"
+    if mode == "exact":
+        return f"c.exact = {binder.add(value)}"
+    start = value[:INDEXED_PREFIX]
+    indexed = f"left(c.folded, {INDEXED_PREFIX})"
+    condition = f"{indexed} >= {binder.add(start)} AND {indexed} < {binder.add(start + BEYOND)}"
+    if len(value) > INDEXED_PREFIX:
+        condition += f" AND starts_with(c.folded, {binder.add(value)})"
+    return condition
+
+
+def render_date(
+    parameter: SearchParameter, intervals: tuple[Interval, ...], resource_type: str, binder: Binder
+) -> str:
+    low, high = ("c.low", "c.high") if parameter.in_rows else (f"r.{name}" for name in column_names(parameter))
+    condition = any_of(
+        COMPARISONS[each.comparator].format(low=low, high=high, **bounds(each, binder)) for each in intervals
+    )
+    return in_children(parameter, resource_type, condition) if parameter.in_rows else condition

@@ -1,0 +1,88 @@
+"""Opens and closes what a Task shares with an organisation (access.md, What a caller sees)."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from app.core.database import Connection
+from app.fhir.registry import TYPES
+from app.store.read import group_by_type
+from app.store.rows import Key
+
+
+@cache
+def open_statement(types: tuple[str, ...]) -> str:
+    """$1 task, $2 organisation, $3 and $4 the members' types and ids, then one array of ids for each type.
+
+    Rows are locked before their audience is read: two Tasks may open and close on one Patient at once.
+    """
+    parts = [
+        "member AS (INSERT INTO package_member (type, id, organization, task_id) "
+        "SELECT type, id, $2, $1 FROM unnest($3::text[], $4::text[]) AS new(type, id) ON CONFLICT DO NOTHING)"
+    ]
+    for n, name in enumerate(types, start=5):
+        table = TYPES[name].table
+        parts.append(
+            f"locked_{table} AS MATERIALIZED (SELECT id, owner_org, shared_with FROM {table} "
+            f"WHERE id = ANY(${n}::text[]) ORDER BY id FOR UPDATE)"
+        )
+        parts.append(
+            f"shared_{table} AS (UPDATE {table} r SET shared_with = array_append(r.shared_with, $2) "
+            f"FROM locked_{table} l WHERE r.id = l.id AND l.owner_org <> $2 AND NOT ($2 = ANY(l.shared_with)))"
+        )
+    return f"WITH {', '.join(parts)} SELECT 1"
+
+
+async def open_package(connection: Connection, task_id: str, organization: str, keys: Iterable[Key]) -> None:
+    """Lets the organisation read these resources because of this Task; what it reads already stays."""
+    grouped = group_by_type(keys)
+    if not grouped:
+        return
+    members = [(name, each) for name, ids in grouped.items() for each in ids]
+    await connection.execute(
+        open_statement(tuple(grouped)),
+        task_id,
+        organization,
+        [name for name, _ in members],
+        [each for _, each in members],
+        *grouped.values(),
+    )
+
+
+async def close_package(connection: Connection, task_id: str, organization: str) -> None:
+    """Withdraws the package of a Task, but not the Task: its last owner keeps reading how it ended."""
+    members = await connection.fetch(
+        "SELECT type, id FROM package_member WHERE task_id = $1 AND organization = $2 AND type <> 'Task'",
+        task_id,
+        organization,
+    )
+    for name, ids in group_by_type((row[0], row[1]) for row in members).items():
+        table = TYPES[name].table
+        await connection.execute(
+            f"SELECT id FROM {table} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",  # noqa: S608
+            ids,
+        )
+        await connection.execute(
+            "DELETE FROM package_member WHERE task_id = $1 AND organization = $2 AND type = $3 AND id = ANY($4)",
+            task_id,
+            organization,
+            name,
+            ids,
+        )
+        await connection.execute(
+            f"UPDATE {table} r SET shared_with = array_remove(shared_with, $2) WHERE id = ANY($1::text[]) "  # noqa: S608
+            "AND NOT EXISTS (SELECT 1 FROM package_member m "
+            "WHERE m.type = $3 AND m.id = r.id AND m.organization = $2)",
+            ids,
+            organization,
+            name,
+        )
+
+
+async def find_sharing_tasks(connection: Connection, organization: str, key: Key) -> list[str]:
+    """The Tasks whose open package lets the organisation read this resource."""
+    rows = await connection.fetch(
+        "SELECT task_id FROM package_member WHERE type = $1 AND id = $2 AND organization = $3 ORDER BY task_id",
+        *key,
+        organization,
+    )
+    return [row[0] for row in rows]

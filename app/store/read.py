@@ -1,0 +1,75 @@
+"""Reads resources by id, each within a scope."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from app.core.caller import Scope
+from app.core.database import Connection
+from app.fhir.registry import TYPES
+from app.store.rows import Key, Stored
+from app.store.statements import (
+    audience_parameter,
+    filter_visible,
+    read_statement,
+    row_columns,
+    shape,
+    vread_statement,
+)
+
+
+def read_row(row: Any) -> Stored:
+    """A Stored from a row selected by ``row_columns``."""
+    return Stored(row[0], row[1], row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], row[10])
+
+
+async def read_resource(
+    connection: Connection, scope: Scope, resource_type: str, resource_id: str
+) -> Stored | None:
+    """The current version, a tombstone included; None where there is none that the scope sees."""
+    row = await connection.fetchrow(
+        read_statement(resource_type, shape(scope)), resource_id, audience_parameter(scope)
+    )
+    return read_row(row) if row else None
+
+
+async def read_version(
+    connection: Connection, scope: Scope, resource_type: str, resource_id: str, version: int
+) -> Stored | None:
+    """One version, current or not; None where there is none that the scope sees."""
+    row = await connection.fetchrow(
+        vread_statement(resource_type, shape(scope)), resource_id, audience_parameter(scope), version
+    )
+    return read_row(row) if row else None
+
+
+@cache
+def load_statement(types: tuple[str, ...], scope: Scope) -> str:
+    """$1 audience, then one array of ids for each type."""
+    return " UNION ALL ".join(
+        f"SELECT {row_columns(name)} FROM {TYPES[name].table} r WHERE r.id = ANY(${n}::text[]) "
+        f"AND {filter_visible(name, scope, 1)}"
+        for n, name in enumerate(types, start=2)
+    )
+
+
+async def load_resources(connection: Connection, scope: Scope, keys: Iterable[Key]) -> dict[Key, Stored]:
+    """The current versions of many resources, in one round trip; what the scope does not see is absent."""
+    grouped = group_by_type(keys)
+    if not grouped:
+        return {}
+    rows = await connection.fetch(
+        load_statement(tuple(grouped), shape(scope)), audience_parameter(scope), *grouped.values()
+    )
+    found = [read_row(row) for row in rows]
+    return {stored.key: stored for stored in found}
+
+
+def group_by_type(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """The ids of each known type, both sorted; a type that is not served names nothing."""
+    grouped: defaultdict[str, set[str]] = defaultdict(set)
+    for name, resource_id in keys:
+        if name in TYPES:
+            grouped[name].add(resource_id)
+    return {name: sorted(grouped[name]) for name in sorted(grouped)}

@@ -1,0 +1,53 @@
+"""What the store takes and gives: a stored version with its audience, and a version about to be written."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.search.extract import IndexEntry
+
+Key = tuple[str, str]
+"""(resource type, id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version of a resource; ``content`` is its JSON text, empty where this version is a deletion."""
+
+    type: str
+    id: str
+    version: int
+    last_updated: datetime
+    deleted: bool
+    content: str
+    owner_org: str
+    shared_with: tuple[str, ...]
+    referral: str | None = None
+    requester_org: str | None = None
+    assigned_org: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.type, self.id
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version about to be written.
+
+    ``pieces`` are the text before the version number, between it and the time, and after: the database puts
+    in both, so that the stamp is its own clock's (delivery.md, Polling).
+    """
+
+    type: str
+    id: str
+    pieces: tuple[str, str, str]
+    index: IndexEntry
+    owner_org: str
+    shared_with: tuple[str, ...] = ()
+    referral: str | None = None
+    requester_org: str | None = None
+    assigned_org: str | None = None

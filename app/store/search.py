@@ -1,0 +1,90 @@
+"""Runs a search plan within a scope: one page of matches, and what they include."""
+
+from dataclasses import dataclass
+
+from app.core.caller import Scope
+from app.core.database import Connection
+from app.fhir.registry import TYPES
+from app.models.resources import column_names
+from app.search.plan import Cursor, SearchPlan
+from app.store.criteria import Binder, render_criterion
+from app.store.read import load_resources, read_row
+from app.store.rows import Key, Stored
+from app.store.statements import audience_parameter, filter_visible, row_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: ``following`` is the cursor of the next, None at the end."""
+
+    matches: list[Stored]
+    included: list[Stored]
+    following: Cursor | None
+
+
+def render_search(plan: SearchPlan, scope: Scope) -> tuple[str, list[object]]:
+    """The statement and its parameters; the same shape of query gives the same, prepared, text."""
+    binder = Binder([audience_parameter(scope)])
+    conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
+    conditions += [render_criterion(each, plan.type, binder) for each in plan.criteria]
+    sign, direction = ("<", "DESC") if plan.descending else (">", "ASC")
+    by_time = plan.sort == "_lastUpdated"
+    if plan.cursor:
+        key = binder.add(plan.cursor.id)
+        at = binder.add(plan.cursor.last_updated, "timestamptz") if by_time else None
+        conditions.append(f"(r.last_updated, r.id) {sign} ({at}, {key})" if by_time else f"r.id {sign} {key}")
+    order = f"r.last_updated {direction}, r.id {direction}" if by_time else f"r.id {direction}"
+    single = [each for each in plan.includes if not each.in_rows]
+    extra = "".join(f", r.{column_names(each)[0]}" for each in single)
+    statement = (
+        f"SELECT {row_columns(plan.type)}{extra} FROM {TYPES[plan.type].table} r "  # noqa: S608 -- names of the registry
+        f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {binder.add(plan.count + 1, 'bigint')}"
+    )
+    return statement, binder.values
+
+
+async def search_resources(connection: Connection, scope: Scope, plan: SearchPlan, most_included: int) -> Page:
+    """One page of a search; ``most_included`` bounds what is included on it."""
+    statement, values = render_search(plan, scope)
+    rows = await connection.fetch(statement, *values)
+    more = len(rows) > plan.count
+    rows = rows[: plan.count]
+    matches = [read_row(row) for row in rows]
+    following = None
+    if more:
+        last = matches[-1]
+        following = Cursor(last.last_updated if plan.sort == "_lastUpdated" else None, last.id)
+    included: list[Stored] = []
+    if plan.includes and matches:
+        targets = {value for row in rows for value in tuple(row)[11:] if value}
+        targets |= await find_child_targets(connection, plan, matches)
+        included = await load_included(connection, scope, targets, matches, most_included)
+    return Page(matches, included, following)
+
+
+async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:
+    """The targets of included parameters whose values are child rows."""
+    codes = [each.code for each in plan.includes if each.in_rows]
+    if not codes:
+        return set()
+    rows = await connection.fetch(
+        "SELECT target FROM search_reference WHERE type = $1 AND id = ANY($2) AND parameter = ANY($3)",
+        plan.type,
+        [each.id for each in matches],
+        codes,
+    )
+    return {row[0] for row in rows}
+
+
+async def load_included(
+    connection: Connection, scope: Scope, targets: set[str], matches: list[Stored], most: int
+) -> list[Stored]:
+    """The targets that the scope sees and that are not matches themselves, in order of type and id."""
+    matched = {each.key for each in matches}
+    keys: set[Key] = set()
+    for target in targets:
+        name, _, resource_id = target.partition("/")
+        if name in TYPES and (name, resource_id) not in matched:
+            keys.add((name, resource_id))
+    found = await load_resources(connection, scope, sorted(keys)[:most])
+    return sorted((each for each in found.values() if not each.deleted), key=lambda each: each.key)

@@ -1,0 +1,164 @@
+"""The SQL that writes and reads one resource, made once for each type from its table."""
+
+from functools import cache
+
+from app.core.caller import EVERYONE, Scope
+from app.fhir.registry import TYPES
+from app.models.resources import REFERRAL_TYPES, column_names
+from app.models.search_rows import CHILD_TABLES
+
+STAMP_TEXT = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+CLOCK = "date_trunc('milliseconds', clock_timestamp())"
+
+
+def audience_parameter(scope: Scope) -> list[str]:
+    """The value of the organisation filter's parameter: the first of the two layers (architecture.md, Rules)."""
+    return [*scope.organizations, EVERYONE]
+
+
+def shape(scope: Scope) -> Scope:
+    """The scope without its organisations: all that the text of a statement depends on."""
+    return Scope((), scope.everything, scope.whole_directory)
+
+
+def filter_visible(resource_type: str, scope: Scope, parameter: int) -> str:
+    """The organisation filter as a condition on the row ``r``."""
+    if scope.everything or (scope.whole_directory and TYPES[resource_type].directory):
+        return f"${parameter}::text[] IS NOT NULL"
+    return f"(r.owner_org = ANY(${parameter}) OR r.shared_with && ${parameter})"
+
+
+@cache
+def extra_columns(resource_type: str) -> tuple[str, ...]:
+    """The columns that only types of the referral have."""
+    names: tuple[str, ...] = ("referral",) if resource_type in REFERRAL_TYPES else ()
+    return (*names, "requester_org", "assigned_org") if resource_type == "Task" else names
+
+
+@cache
+def search_columns(resource_type: str) -> tuple[str, ...]:
+    """The search columns, in the order of IndexEntry.columns."""
+    return tuple(name for parameter in TYPES[resource_type].search for name in column_names(parameter))
+
+
+@cache
+def child_kinds(resource_type: str) -> tuple[str, ...]:
+    """The kinds of child rows that a type has, sorted as IndexEntry.rows is."""
+    return tuple(sorted({each.kind for each in TYPES[resource_type].search if each.in_rows}))
+
+
+@cache
+def row_columns(resource_type: str, alias: str = "r") -> str:
+    """The select list that ``read_row`` understands."""
+    extra = extra_columns(resource_type)
+    optional = [
+        f"{alias}.{name}" if name in extra else f"NULL::text AS {name}"
+        for name in ("referral", "requester_org", "assigned_org")
+    ]
+    return (
+        f"'{resource_type}'::text AS type, {alias}.id, {alias}.version, {alias}.last_updated, {alias}.deleted, "
+        f"{alias}.content, {alias}.owner_org, {alias}.shared_with, {', '.join(optional)}"
+    )
+
+
+def child_inserts(resource_type: str, first_parameter: int) -> str:
+    """CTEs that insert the child rows, one array parameter for each column of each kind."""
+    parts, n = [], first_parameter
+    for kind in child_kinds(resource_type):
+        table = CHILD_TABLES[kind]
+        columns = [column.name for column in table.columns][2:]
+        arrays = ", ".join(f"${n + i}::{array_type(kind, name)}" for i, name in enumerate(columns))
+        parts.append(
+            f", new_{kind} AS (INSERT INTO {table.name} (type, id, {', '.join(columns)}) "
+            f"SELECT '{resource_type}', $1, * FROM unnest({arrays}))"
+        )
+        n += len(columns)
+    return "".join(parts)
+
+
+def array_type(kind: str, column: str) -> str:
+    return "timestamptz[]" if kind == "date" and column != "parameter" else "text[]"
+
+
+def child_deletes(resource_type: str) -> str:
+    """CTEs that delete the child rows of $1."""
+    return "".join(
+        f", old_{kind} AS (DELETE FROM {CHILD_TABLES[kind].name} WHERE type = '{resource_type}' AND id = $1)"
+        for kind in child_kinds(resource_type)
+    )
+
+
+@cache
+def insert_statement(resource_type: str) -> str:
+    """$1 id, $2-$4 pieces, $5 owner_org, $6 shared_with, then extra columns, search columns, child arrays."""
+    table = TYPES[resource_type].table
+    names = ["owner_org", "shared_with", *extra_columns(resource_type), *search_columns(resource_type)]
+    values = ", ".join(f"${i + 5}" for i in range(len(names)))
+    return (
+        f"WITH stamp AS MATERIALIZED (SELECT {CLOCK} AS at), written AS ("
+        f"INSERT INTO {table} AS r (id, version, last_updated, content, {', '.join(names)}) "
+        f"SELECT $1, 1, at, $2 || '1' || $3 || {STAMP_TEXT} || $4, {values} FROM stamp "
+        f"RETURNING {row_columns(resource_type)})"
+        f"{child_inserts(resource_type, 5 + len(names))} SELECT * FROM written"
+    )
+
+
+def move_to_history(resource_type: str, parameter: str = "$2") -> str:
+    """CTEs: the clock, the current version $1 locked at version $2, and its copy in the history."""
+    table = TYPES[resource_type].table
+    return (
+        f"WITH before AS (SELECT * FROM {table} WHERE id = $1 AND version = {parameter} FOR UPDATE), "
+        "stamp AS MATERIALIZED (SELECT version + 1 AS next, "
+        f"greatest({CLOCK}, last_updated + interval '1 millisecond') AS at FROM before), "
+        "superseded AS (INSERT INTO resource_history (type, id, version, last_updated, deleted, content) "
+        f"SELECT '{resource_type}', id, version, last_updated, deleted, content FROM before)"
+    )
+
+
+@cache
+def update_statement(resource_type: str, *, children: bool) -> str:
+    """$1 id, $2 version replaced, $3-$5 pieces, then extra and search columns, then child arrays if ``children``."""
+    table = TYPES[resource_type].table
+    names = [*extra_columns(resource_type), *search_columns(resource_type)]
+    sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names))
+    rows = (
+        child_deletes(resource_type) + child_inserts(resource_type, 6 + len(names)) if children else ""
+    )
+    return (
+        f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
+        f"deleted = false, content = $3 || next::text || $4 || {STAMP_TEXT} || $5{sets} FROM stamp WHERE r.id = $1 "
+        f"RETURNING {row_columns(resource_type)}){rows} SELECT * FROM written"
+    )
+
+
+@cache
+def delete_statement(resource_type: str) -> str:
+    """$1 id, $2 version replaced: leaves a tombstone that keeps its audience and answers no search."""
+    table = TYPES[resource_type].table
+    sets = "".join(f", {name} = NULL" for name in search_columns(resource_type))
+    return (
+        f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
+        f"deleted = true, content = ''{sets} FROM stamp WHERE r.id = $1 RETURNING {row_columns(resource_type)})"
+        f"{child_deletes(resource_type)} SELECT * FROM written"
+    )
+
+
+@cache
+def read_statement(resource_type: str, scope: Scope) -> str:
+    """$1 id, $2 audience."""
+    table = TYPES[resource_type].table
+    visible = filter_visible(resource_type, scope, 2)
+    return f"SELECT {row_columns(resource_type)} FROM {table} r WHERE r.id = $1 AND {visible}"
+
+
+@cache
+def vread_statement(resource_type: str, scope: Scope) -> str:
+    """$1 id, $2 audience, $3 version: the current row if it is that version, else the one in the history."""
+    table = TYPES[resource_type].table
+    visible = filter_visible(resource_type, scope, 2)
+    return (
+        f"SELECT {row_columns(resource_type)} FROM {table} r WHERE r.id = $1 AND {visible} AND r.version = $3 "
+        f"UNION ALL SELECT '{resource_type}', r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
+        f"r.shared_with, NULL, NULL, NULL FROM {table} r JOIN resource_history h "
+        f"ON h.type = '{resource_type}' AND h.id = r.id WHERE r.id = $1 AND {visible} AND h.version = $3"
+    )

@@ -1,0 +1,155 @@
+"""Compiles the FHIRPath expressions of official search parameters into paths of JSON keys.
+
+Only the forms that the standard's own parameters use are understood; anything else is refused.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+Json = dict[str, Any]
+
+LEAF_TYPES = {
+    "token": {
+        "boolean", "canonical", "code", "id", "string", "uri",
+        "CodeableConcept", "Coding", "ContactPoint", "Identifier",
+    },
+    "reference": {"Reference", "canonical", "uri"},
+    "string": {"string", "markdown", "HumanName", "Address"},
+    "date": {"date", "dateTime", "instant", "Period", "Timing"},
+    "uri": {"uri", "url", "canonical", "oid", "uuid"},
+}  # fmt: skip
+"""Types that a kind of parameter can search (R4 search, 3.1.1.4.2 to 3.1.1.4.14)."""
+
+MANY_VALUED = {"CodeableConcept", "Coding", "Identifier", "ContactPoint", "HumanName", "Address", "Timing"}
+"""Types of which one element already gives more than one value to search."""
+
+STEP = re.compile(
+    r"\.where\(resolve\(\) is (?P<only>\w+)\)"
+    r"|\.where\((?P<key>\w+)='(?P<value>[^']*)'\)"
+    r"|(?:\.as\(| as |\.ofType\()(?P<cast>\w+)(?P<close>\)?)"
+    r"|\.(?P<child>\w+)"
+)
+
+
+class CannotCompileError(Exception):
+    """An expression has a form that the compiler does not know."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where the compiler stands in a structure: ``choice`` names an open ``value[x]`` not yet cast."""
+
+    steps: tuple[str, ...]
+    type: str
+    many: bool = False
+    targets: tuple[str, ...] = ()
+    choice: str = ""
+    only: tuple[str, ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+
+
+class Compiler:
+    """Compiles search parameters against the tables of structures."""
+
+    def __init__(self, structures: dict[str, Json]) -> None:
+        self.structures = structures
+
+    def compile(self, resource_type: str, parameter: Json) -> Json:
+        """The row of a parameter for one type; raises CannotCompileError where any part is unknown."""
+        kind, code = parameter["type"], parameter["code"]
+        if kind not in LEAF_TYPES:
+            raise CannotCompileError(f"{resource_type}.{code}: parameters of kind {kind} are not known")
+        parts = self.split_parts(resource_type, parameter)
+        leaves = [leaf for part in parts for leaf in self.compile_part(resource_type, part, kind)]
+        row: Json = {"code": code, "kind": kind, "url": parameter["url"], "expression": " | ".join(parts)}
+        row["paths"] = [describe_leaf(leaf) for leaf in leaves]
+        if kind == "reference":
+            row["targets"] = join_targets(leaves, parameter.get("target", []))
+        row["many"] = len(parts) > 1 or any(leaf.many or leaf.type in MANY_VALUED for leaf in leaves)
+        return row
+
+    def split_parts(self, resource_type: str, parameter: Json) -> list[str]:
+        """The operands of the union that are about this type, without outer brackets."""
+        parts = []
+        for operand in parameter.get("expression", "").split("|"):
+            text = operand.strip()
+            if re.fullmatch(r"\([^()]*\)", text):
+                text = text[1:-1]
+            if re.match(rf"\(?{resource_type}\b", text):
+                parts.append(text)
+        if not parts:
+            raise CannotCompileError(f"{resource_type}.{parameter['code']}: no expression for this type")
+        return parts
+
+    def compile_part(self, resource_type: str, part: str, kind: str) -> list[Cursor]:
+        """The leaves of one operand: one, or one for each fitting type of an open choice."""
+        bracket = part.startswith("(")
+        position = len(resource_type) + bracket
+        cursors = [Cursor((), resource_type)]
+        while position < len(part):
+            match = STEP.match(part, position)
+            if match is None:
+                raise CannotCompileError(f"{part}: unknown at {part[position:]!r}")
+            position = match.end()
+            if match["cast"] and bracket and match.group().startswith(" as ") and not match["close"]:
+                raise CannotCompileError(f"{part}: bracket left open")
+            cursors = [after for cursor in cursors for after in self.step(cursor, match, part)]
+        fitting = [cursor for cursor in cursors if cursor.type in LEAF_TYPES[kind]]
+        if not fitting or (len(fitting) < len(cursors) and not all(cursor.choice for cursor in cursors)):
+            raise CannotCompileError(f"{part}: {[c.type for c in cursors]} cannot be searched as {kind}")
+        return fitting
+
+    def step(self, cursor: Cursor, match: re.Match[str], part: str) -> list[Cursor]:
+        """The cursors after one step of the expression."""
+        if match["only"]:
+            if cursor.type != "Reference":
+                raise CannotCompileError(f"{part}: resolve() on {cursor.type}")
+            return [replace(cursor, only=(match["only"],))]
+        if match["key"]:
+            return [replace(cursor, where=(*cursor.where, (match["key"], match["value"])))]
+        if match["cast"]:
+            cast = match["cast"]
+            if not cursor.choice and cursor.type == cast:
+                return [cursor]
+            return [replace(cursor, choice="")] if cursor.choice and cursor.type == cast else []
+        if cursor.where or cursor.only or cursor.choice:
+            raise CannotCompileError(f"{part}: a step after a filter or an open choice")
+        return self.enter_child(cursor, match["child"], part)
+
+    def enter_child(self, cursor: Cursor, child: str, part: str) -> list[Cursor]:
+        """The cursors at a child element; a choice opens into all its types."""
+        elements = self.structures.get(cursor.type, {"elements": {}})["elements"]
+        keys = [key for key, facts in elements.items() if key == child or facts.get("choice") == child]
+        if not keys:
+            raise CannotCompileError(f"{part}: {cursor.type} has no element {child}")
+        return [
+            Cursor(
+                (*cursor.steps, key),
+                elements[key]["type"],
+                cursor.many or elements[key].get("many", False),
+                tuple(elements[key].get("targets", ())),
+                elements[key].get("choice", ""),
+            )
+            for key in keys
+        ]
+
+
+def describe_leaf(leaf: Cursor) -> Json:
+    """A leaf as the table holds it, empty parts left out."""
+    row: Json = {"steps": list(leaf.steps), "type": leaf.type}
+    if leaf.only:
+        row["only"] = list(leaf.only)
+    if leaf.where:
+        row["where"] = [list(pair) for pair in leaf.where]
+    return row
+
+
+def join_targets(leaves: list[Cursor], official: list[str]) -> list[str] | str:
+    """The types that a reference may point at; ``*`` where the elements take any."""
+    allowed: set[str] = set()
+    for leaf in leaves:
+        allowed |= set(leaf.only or leaf.targets or ("Resource",))
+    if "Resource" in allowed:
+        return "*"
+    return sorted(allowed & set(official) if official else allowed)
