@@ -1,0 +1,123 @@
+"""The outbox and what becomes of it: event, webhook, delivery, attempt (delivery.md, Outbox).
+
+The business transaction writes one event. The dispatcher makes of it one delivery for each webhook that wants it,
+and numbers them per webhook. Each try of a delivery is an attempt.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from app.models.resources import instant, key_text
+
+NOW = text("clock_timestamp()")
+
+
+class Event(SQLModel, table=True):
+    """Something that happened in a referral.
+
+    ``sequence`` numbers the events of one referral in commit order. ``audience`` are the organisations that may
+    hear of it. ``facts`` is the compact webhook's JSON as it was known in the transaction.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("referral", "sequence"),
+        Index("event_not_fanned_out", "id", postgresql_where=text("fanned_out_at IS NULL")),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    topic: str = Field(sa_column=Column(key_text(), nullable=False))
+    referral: str = Field(sa_column=Column(key_text(), nullable=False))
+    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    focus_type: str = Field(sa_column=Column(key_text(), nullable=False))
+    focus_id: str = Field(sa_column=Column(key_text(), nullable=False))
+    focus_version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    audience: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
+    labelled: bool = Field(sa_column=Column(Boolean, nullable=False))
+    facts: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
+    fanned_out_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+
+
+class Webhook(SQLModel, table=True):
+    """An endpoint that wants events; ``id`` is that of its Subscription resource.
+
+    ``secret`` is encrypted. ``last_number`` counts its events from 1, without gaps.
+    """
+
+    __tablename__ = "webhook"
+
+    id: str = Field(sa_column=Column(key_text(), primary_key=True))
+    organization: str = Field(sa_column=Column(key_text(), nullable=False))
+    url: str = Field(sa_column=Column(Text, nullable=False))
+    topics: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
+    secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
+    error: str | None = Field(sa_column=Column(Text, nullable=True))
+    last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
+
+
+class Delivery(SQLModel, table=True):
+    """One event on its way to one webhook.
+
+    ``state`` is queued, delivered, dead or withdrawn. The stream is (webhook, referral): of one stream the earliest
+    undelivered goes first. A claim sets ``lease`` and ``leased_until``; only who holds the lease acknowledges.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "number"),
+        Index("delivery_due", "due_at", "id", postgresql_where=text("state = 'queued'")),
+        Index(
+            "delivery_stream",
+            "webhook_id",
+            "referral",
+            "number",
+            postgresql_where=text("state = 'queued'"),
+        ),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    webhook_id: str = Field(sa_column=Column(key_text(), ForeignKey("webhook.id", ondelete="CASCADE"), nullable=False))
+    event_id: int = Field(sa_column=Column(BigInteger, ForeignKey("event.id"), nullable=False))
+    referral: str = Field(sa_column=Column(key_text(), nullable=False))
+    number: int = Field(sa_column=Column(BigInteger, nullable=False))
+    state: str = Field(sa_column=Column(key_text(), nullable=False, server_default="queued"))
+    attempts: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    due_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
+    first_tried_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    lease: str | None = Field(sa_column=Column(key_text(), nullable=True))
+    leased_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    ended_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+
+
+class Attempt(SQLModel, table=True):
+    """One try of a delivery; ``status`` is the HTTP status, None where no answer came; ``answer`` its first 2 kB."""
+
+    __tablename__ = "attempt"
+
+    delivery_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True)
+    )
+    number: int = Field(sa_column=Column(Integer, primary_key=True))
+    at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
+    milliseconds: int | None = Field(sa_column=Column(Integer, nullable=True))
+    status: int | None = Field(sa_column=Column(Integer, nullable=True))
+    reason: str | None = Field(sa_column=Column(Text, nullable=True))
+    answer: str | None = Field(sa_column=Column(Text, nullable=True))
