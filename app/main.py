@@ -8,8 +8,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from app.access.tokens import TokenVerifier
-from app.core.database import open_pool
 from app.core.data_dir import load_secret_key
+from app.core.database import open_pool
 from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings

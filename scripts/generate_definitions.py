@@ -111,10 +111,7 @@ def build_structures(snapshots: dict[str, list[Json]], resources: set[str]) -> d
 def build_value_sets(directory: Path, structures: dict[str, Json]) -> dict[str, Any]:
     """The codes of every value set with a required binding; null where its codes cannot be listed."""
     urls = {
-        facts["binding"]
-        for table in structures.values()
-        for facts in table["elements"].values()
-        if "binding" in facts
+        facts["binding"] for table in structures.values() for facts in table["elements"].values() if "binding" in facts
     }
     files = [read_json(path) for path in sorted((directory / "terminology" / "r4").glob("*.json"))]
     known = {each["url"]: each for each in files}

@@ -55,6 +55,4 @@ async def resolve_identifier(connection: Connection, element: dict[str, Any]) ->
     identifier = element.get("identifier")
     if not isinstance(identifier, dict) or not isinstance(identifier.get("value"), str):
         return None
-    return await find_organization_by_identifier(
-        connection, str(identifier.get("system", "")), identifier["value"]
-    )
+    return await find_organization_by_identifier(connection, str(identifier.get("system", "")), identifier["value"])

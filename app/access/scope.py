@@ -10,6 +10,4 @@ def scope_of(caller: Caller, settings: Settings) -> Scope:
     An admin sees the whole directory, and patients' resources only where the operator's setting says so.
     """
     admin = caller.role == "admin"
-    return Scope(
-        (caller.organization,), everything=admin and settings.admin_sees_patients, whole_directory=admin
-    )
+    return Scope((caller.organization,), everything=admin and settings.admin_sees_patients, whole_directory=admin)

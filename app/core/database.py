@@ -5,9 +5,7 @@ import asyncpg
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
-async def open_pool(
-    url: str, *, size: int, application_name: str, statement_timeout: float
-) -> asyncpg.Pool:
+async def open_pool(url: str, *, size: int, application_name: str, statement_timeout: float) -> asyncpg.Pool:
     """A pool of prepared-statement connections.
 
     ``statement_timeout`` is in seconds. Every connection is in UTC, with JIT off: our statements are short.

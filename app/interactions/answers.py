@@ -61,9 +61,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
             raise Unsupported("history is not offered in a Bundle")
         authorize(unit.caller, "search-type", operation.type)
         plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
-        page = await search_resources(
-            unit.connection, unit.scope, plan, unit.hub.settings.max_includes
-        )
+        page = await search_resources(unit.connection, unit.scope, plan, unit.hub.settings.max_includes)
         return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
@@ -75,9 +73,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         authorize(unit.caller, "read", operation.type)
         found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)
     stored = check_present(found, name)
-    return EntryAnswer(
-        "200 OK", None, stored.version, stamp_text(stored), release(stored, unit.scope)
-    )
+    return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), release(stored, unit.scope))
 
 
 def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
@@ -88,9 +84,7 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
     if page.following:
         links.append(("next", f"{address}?{urlencode([*query, ('_cursor', write_cursor(page.following))])}"))
     entries = [search_entry(base_url, each.type, each.id, release(each, scope), "match") for each in page.matches]
-    entries += [
-        search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included
-    ]
+    entries += [search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included]
     return bundle_text("searchset", links, entries)
 
 

@@ -48,9 +48,7 @@ async def read_versions(
         types = (resource_type,)
         authorize(caller, "history-instance" if resource_id else "history-type", resource_type)
     async with reading(hub, caller) as (connection, scope):
-        if resource_type and resource_id and await read_resource(
-            connection, scope, resource_type, resource_id
-        ) is None:
+        if resource_type and resource_id and await read_resource(connection, scope, resource_type, resource_id) is None:
             raise NotFound(f"{resource_type}/{resource_id} is not known")
         entries, following = await read_history(
             connection,
@@ -72,7 +70,7 @@ def parse_history(query: Iterable[tuple[str, str]], settings: Settings) -> Histo
             case "_since":
                 since = read_since(value)
             case "_count":
-                if not value.isascii() or not value.isdigit() or not 0 < int(value[:9]):
+                if not value.isascii() or not value.isdigit() or not int(value[:9]) > 0:
                     raise Invalid("_count is a whole number above 0", ("_count",))
                 count = min(int(value[:9]), settings.max_count)
             case "_cursor":

@@ -41,9 +41,7 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     if key[0] != "Task":
         return Placement(referral)
     requester = await find_requester(unit, links, resource, old)
-    assigned = await resolve_organization(
-        unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url
-    )
+    assigned = await resolve_organization(unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url)
     return Placement(referral, requester, old.assigned_org if old and old.assigned_org else assigned)
 
 
@@ -67,7 +65,8 @@ async def find_requester(unit: Unit, links: Links, task: Resource, old: Stored |
         return found or unit.caller.organization
     if found != unit.caller.organization:
         raise BusinessRule(
-            "Task.requester does not stand for the organisation that this client acts for", ("Task.requester",)
+            "Task.requester does not stand for the organisation that this client acts for",
+            ("Task.requester",),
         )
     return found
 

@@ -36,9 +36,7 @@ async def read_resource(hub: Hub, caller: Caller, resource_type: str, resource_i
     return check_present(stored, f"{resource_type}/{resource_id}")
 
 
-async def read_version(
-    hub: Hub, caller: Caller, resource_type: str, resource_id: str, version: int
-) -> Stored:
+async def read_version(hub: Hub, caller: Caller, resource_type: str, resource_id: str, version: int) -> Stored:
     """One version. Raises NotFound, and Gone where that version is a deletion."""
     authorize(caller, "vread", resource_type)
     async with reading(hub, caller) as (connection, scope):

@@ -56,8 +56,7 @@ def names_both(plan: dict[str, Any], task: dict[str, Any], task_row: Stored, bas
     patient = local_key((task.get("for") or {}).get("reference"), base)
     wanted = {task_row.key, local_key((task.get("focus") or {}).get("reference"), base)}
     named = {
-        local_key((activity.get("reference") or {}).get("reference"), base)
-        for activity in plan.get("activity", ())
+        local_key((activity.get("reference") or {}).get("reference"), base) for activity in plan.get("activity", ())
     }
     return subject is not None and subject == patient and bool(wanted & named)
 
@@ -66,8 +65,8 @@ def refuse_labelled(content: dict[str, Any], stored: Stored) -> None:
     """A labelled resource enters no package without a Consent, and Consents are not weighed yet: refused."""
     if is_labelled(content):
         raise BusinessRule(
-            f"{stored.reference} carries a confidentiality or sensitivity label: it may be shared only under a Consent, "
-            "which this version cannot weigh yet",
+            f"{stored.reference} carries a confidentiality or sensitivity label: it may be shared only "
+            "under a Consent, which this version cannot weigh yet",
             ("Task.owner",),
         )
 
@@ -116,8 +115,7 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
         (
             key
             for name in ("subject", "patient", "for")
-            if isinstance(resource.get(name), dict)
-            and (key := local_key(resource[name].get("reference"), base))
+            if isinstance(resource.get(name), dict) and (key := local_key(resource[name].get("reference"), base))
         ),
         None,
     )

@@ -30,9 +30,7 @@ async def run_transaction(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> l
     return await run_entries(hub, caller, check_bundle(bundle, hub.settings), 0)
 
 
-async def run_entries(
-    hub: Hub, caller: Caller, entries: list[dict[str, Any]], offset: int
-) -> list[EntryAnswer]:
+async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], offset: int) -> list[EntryAnswer]:
     """Carries out checked entries in one transaction; ``offset`` is the place of the first in its Bundle."""
 
     async def work(unit: Unit) -> list[EntryAnswer]:
@@ -88,9 +86,7 @@ def check_distinct(operations: list[Operation]) -> None:
             continue
         key = (operation.type, operation.id)
         if key in seen and not (operation.method == "POST" and operation.found):
-            raise Invalid(
-                f"{key[0]}/{key[1]} is written by more than one entry", (f"Bundle.entry[{operation.index}]",)
-            )
+            raise Invalid(f"{key[0]}/{key[1]} is written by more than one entry", (f"Bundle.entry[{operation.index}]",))
         seen.add(key)
 
 

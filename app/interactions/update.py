@@ -44,9 +44,7 @@ async def write_match(
     found = await find_match(unit, name, query)
     if found is None:
         if "id" in resource:
-            raise Invalid(
-                "Nothing matches, and a new resource gets its id from the server", (f"{root or name}.id",)
-            )
+            raise Invalid("Nothing matches, and a new resource gets its id from the server", (f"{root or name}.id",))
         return await write_new(unit, resource, root=root)
     if resource.get("id", found.id) != found.id:
         raise Invalid(f"The body's id is not that of the match, {found.id}", (f"{root or name}.id",))

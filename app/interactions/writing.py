@@ -65,9 +65,7 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     return links
 
 
-async def write_new(
-    unit: Unit, resource: Resource, resource_id: str | None = None, root: str | None = None
-) -> Written:
+async def write_new(unit: Unit, resource: Resource, resource_id: str | None = None, root: str | None = None) -> Written:
     """Creates a resource that ``check_resource`` has passed. ``root`` is where it stands in a Bundle."""
     name = resource["resourceType"]
     authorize(unit.caller, "create", name)
@@ -114,13 +112,9 @@ def find_current(unit: Unit, links: Links, key: Key) -> Stored:
 def check_version(current: Stored, if_match: int | None) -> None:
     """Raises PreconditionFailed: for the guide's versioned-update types a missing If-Match fails too."""
     if if_match is None and TYPES[current.type].versioned_update:
-        raise PreconditionFailed(
-            f'Updating a {current.type} needs If-Match: W/"version" of the version that you read'
-        )
+        raise PreconditionFailed(f'Updating a {current.type} needs If-Match: W/"version" of the version that you read')
     if if_match is not None and if_match != current.version:
-        raise PreconditionFailed(
-            f"{current.reference} is at version {current.version}, not {if_match}: read it again"
-        )
+        raise PreconditionFailed(f"{current.reference} is at version {current.version}, not {if_match}: read it again")
 
 
 def find_parties(unit: Unit, current: Stored) -> frozenset[str]:

@@ -17,12 +17,8 @@ class Client(SQLModel, table=True):
     organization: str = Field(sa_column=Column(key_text(), nullable=False))
     role: str = Field(sa_column=Column(key_text(), nullable=False))
     scopes: str = Field(sa_column=Column(Text, nullable=False))
-    server_makes_tasks: bool = Field(
-        sa_column=Column(Boolean, nullable=False, server_default=text("false"))
-    )
-    created_at: datetime = Field(
-        sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()"))
-    )
+    server_makes_tasks: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
     disabled_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
 
 
@@ -34,9 +30,7 @@ class ClientKey(SQLModel, table=True):
     client_id: str = Field(sa_column=Column(key_text(), ForeignKey("client.id", ondelete="CASCADE"), primary_key=True))
     kid: str = Field(sa_column=Column(key_text(), primary_key=True))
     jwk: str = Field(sa_column=Column(Text, nullable=False))
-    created_at: datetime = Field(
-        sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()"))
-    )
+    created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
 
 
 class UsedAssertion(SQLModel, table=True):

@@ -49,10 +49,11 @@ def build_table(resource_type: ResourceType) -> Table:
     if resource_type.name == "Task":
         fixed.append(Column("requester_org", key_text(), nullable=False))
         fixed.append(Column("assigned_org", key_text(), nullable=True))
-    searched: list[Column[object]] = []
-    for parameter in resource_type.search:
-        for column in column_names(parameter):
-            searched.append(Column(column, instant() if parameter.kind == "date" else key_text()))
+    searched: list[Column[object]] = [
+        Column(column, instant() if parameter.kind == "date" else key_text())
+        for parameter in resource_type.search
+        for column in column_names(parameter)
+    ]
     return Table(name, SQLModel.metadata, *fixed, *searched, *build_indexes(resource_type))
 
 

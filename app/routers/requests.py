@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -21,6 +21,7 @@ OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xht
 """Asked for by browsers and curl; JSON will do."""
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
+RETURNS: dict[str, Return] = {each: each for each in get_args(Return)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,8 @@ def read_preferences(request: Request) -> Preferences:
     """The Prefer header; values that are not known are left aside, as RFC 7240 asks."""
     for part in request.headers.get("prefer", "").replace(";", ",").split(","):
         name, _, value = part.strip().partition("=")
-        if name == "return" and value in ("minimal", "representation", "OperationOutcome"):
-            return Preferences(value)
+        if name == "return" and value in RETURNS:
+            return Preferences(RETURNS[value])
     return Preferences(None)
 
 

@@ -37,9 +37,7 @@ def walk_steps(node: Any, steps: tuple[str, ...]) -> Iterator[Any]:
 def find_values(resource: dict[str, Any], path: Path) -> Iterator[Any]:
     """The elements that one path of a search parameter selects."""
     for value in walk_steps(resource, path.steps):
-        if not path.where or (
-            isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)
-        ):
+        if not path.where or (isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)):
             yield value
 
 

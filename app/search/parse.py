@@ -53,9 +53,7 @@ class Draft:
         return values
 
 
-def parse_search(
-    resource_type: str, query: Iterable[tuple[str, str]], settings: Settings, base: str
-) -> SearchPlan:
+def parse_search(resource_type: str, query: Iterable[tuple[str, str]], settings: Settings, base: str) -> SearchPlan:
     """The plan of ``GET [base]/Type?query``; ``base`` is our own address, whose absolute references are ours.
 
     Raises Invalid and Unsupported, each naming the parameter.
@@ -96,7 +94,8 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
     if parameter is None:
         known = sorted([*SPECIAL, *(each.code for each in draft.resource_type.search)])
         raise Unsupported(
-            f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}", (key,)
+            f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}",
+            (key,),
         )
     if modifier == "missing":
         draft.criteria.append(MissingCriterion(parameter, read_boolean(f"{key}:missing", value)))

@@ -12,7 +12,7 @@ async def may_see(connection: Connection, scope: Scope, resource_type: str, reso
         return False
     table = TYPES[resource_type].table
     found = await connection.fetchval(
-        f"SELECT true FROM {table} r WHERE r.id = $1 AND {filter_visible(resource_type, scope, 2)}",  # noqa: S608 -- table of the registry
+        f"SELECT true FROM {table} r WHERE r.id = $1 AND {filter_visible(resource_type, scope, 2)}",
         resource_id,
         audience_parameter(scope),
     )
@@ -23,7 +23,7 @@ async def set_audience(connection: Connection, key: tuple[str, str], shared_with
     """Replaces the audience of a directory entry, whose label may have come or gone."""
     table = TYPES[key[0]].table
     await connection.execute(
-        f"UPDATE {table} SET shared_with = $2 WHERE id = $1 AND shared_with <> $2",  # noqa: S608 -- table of the registry
+        f"UPDATE {table} SET shared_with = $2 WHERE id = $1 AND shared_with <> $2",
         key[1],
         list(shared_with),
     )

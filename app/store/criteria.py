@@ -120,15 +120,11 @@ def render_missing(parameter: SearchParameter, missing: bool, resource_type: str
     return f"r.{column_names(parameter)[0]} IS {'' if missing else 'NOT '}NULL"
 
 
-def render_token(
-    parameter: SearchParameter, values: tuple[TokenValue, ...], resource_type: str, binder: Binder
-) -> str:
+def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], resource_type: str, binder: Binder) -> str:
     codes = tuple(value.code for value in values if value.code is not None)
     if len(codes) == len(values) and all(value.system is None for value in values):
         return render_value(parameter, "code", binder.one_of(codes), resource_type)
-    return any_of(
-        in_children(parameter, resource_type, token_condition(value, binder)) for value in values
-    )
+    return any_of(in_children(parameter, resource_type, token_condition(value, binder)) for value in values)
 
 
 def token_condition(value: TokenValue, binder: Binder) -> str:
@@ -159,9 +155,7 @@ def string_condition(mode: str, value: str, binder: Binder) -> str:
     return condition
 
 
-def render_date(
-    parameter: SearchParameter, intervals: tuple[Interval, ...], resource_type: str, binder: Binder
-) -> str:
+def render_date(parameter: SearchParameter, intervals: tuple[Interval, ...], resource_type: str, binder: Binder) -> str:
     low, high = ("c.low", "c.high") if parameter.in_rows else (f"r.{name}" for name in column_names(parameter))
     condition = any_of(
         COMPARISONS[each.comparator].format(low=low, high=high, **bounds(each, binder)) for each in intervals

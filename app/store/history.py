@@ -50,7 +50,7 @@ def history_statement(types: tuple[str, ...], scope: Scope, one: bool) -> str:
                 f"ORDER BY {alias}.last_updated DESC, {alias}.id DESC, {alias}.version DESC LIMIT $7)"
             )
     return (
-        f"SELECT * FROM ({' UNION ALL '.join(parts)}) entry "  # noqa: S608 -- names of the registry
+        f"SELECT * FROM ({' UNION ALL '.join(parts)}) entry "
         'ORDER BY last_updated DESC, type COLLATE "C" DESC, id DESC, version DESC LIMIT $7'
     )
 
@@ -68,7 +68,15 @@ async def read_history(
     """One page, newest first, and the cursor of the next."""
     start = cursor or END_OF_TIME
     statement = history_statement(types, shape(scope), resource_id is not None)
-    values = [audience_parameter(scope), start.last_updated, start.type, start.id, start.version, since, count + 1]
+    values = [
+        audience_parameter(scope),
+        start.last_updated,
+        start.type,
+        start.id,
+        start.version,
+        since,
+        count + 1,
+    ]
     if resource_id is not None:
         values.append(resource_id)
     rows = await connection.fetch(statement, *values)

@@ -58,7 +58,7 @@ async def close_package(connection: Connection, task_id: str, organization: str)
     for name, ids in group_by_type((row[0], row[1]) for row in members).items():
         table = TYPES[name].table
         await connection.execute(
-            f"SELECT id FROM {table} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",  # noqa: S608
+            f"SELECT id FROM {table} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
             ids,
         )
         await connection.execute(
@@ -69,7 +69,7 @@ async def close_package(connection: Connection, task_id: str, organization: str)
             ids,
         )
         await connection.execute(
-            f"UPDATE {table} r SET shared_with = array_remove(shared_with, $2) WHERE id = ANY($1::text[]) "  # noqa: S608
+            f"UPDATE {table} r SET shared_with = array_remove(shared_with, $2) WHERE id = ANY($1::text[]) "
             "AND NOT EXISTS (SELECT 1 FROM package_member m "
             "WHERE m.type = $3 AND m.id = r.id AND m.organization = $2)",
             ids,

@@ -24,13 +24,9 @@ def read_row(row: Any) -> Stored:
     return Stored(row[0], row[1], row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], row[10])
 
 
-async def read_resource(
-    connection: Connection, scope: Scope, resource_type: str, resource_id: str
-) -> Stored | None:
+async def read_resource(connection: Connection, scope: Scope, resource_type: str, resource_id: str) -> Stored | None:
     """The current version, a tombstone included; None where there is none that the scope sees."""
-    row = await connection.fetchrow(
-        read_statement(resource_type, shape(scope)), resource_id, audience_parameter(scope)
-    )
+    row = await connection.fetchrow(read_statement(resource_type, shape(scope)), resource_id, audience_parameter(scope))
     return read_row(row) if row else None
 
 

@@ -17,12 +17,12 @@ async def lock_referrals_of(connection: Connection, scope: Scope, keys: Iterable
     if not grouped:
         return
     members = " UNION ALL ".join(
-        f"SELECT r.referral FROM {TYPES[name].table} r "  # noqa: S608 -- names of the registry
+        f"SELECT r.referral FROM {TYPES[name].table} r "
         f"WHERE r.id = ANY(${n}::text[]) AND {filter_visible(name, scope, 1)}"
         for n, name in enumerate(grouped, start=2)
     )
     await connection.execute(
-        f"SELECT id FROM referral WHERE id IN ({members}) ORDER BY id FOR UPDATE",  # noqa: S608
+        f"SELECT id FROM referral WHERE id IN ({members}) ORDER BY id FOR UPDATE",
         audience_parameter(scope),
         *grouped.values(),
     )
@@ -30,17 +30,13 @@ async def lock_referrals_of(connection: Connection, scope: Scope, keys: Iterable
 
 async def begin_referral(connection: Connection, referral: str) -> None:
     """The row of a new referral, locked because this transaction made it."""
-    await connection.execute(
-        "INSERT INTO referral (id, sequence) VALUES ($1, 0) ON CONFLICT (id) DO NOTHING", referral
-    )
+    await connection.execute("INSERT INTO referral (id, sequence) VALUES ($1, 0) ON CONFLICT (id) DO NOTHING", referral)
 
 
-async def find_members(
-    connection: Connection, scope: Scope, resource_type: str, referral: str
-) -> list[Stored]:
+async def find_members(connection: Connection, scope: Scope, resource_type: str, referral: str) -> list[Stored]:
     """The resources of one of the referral's types that belong to it, deleted ones left out."""
     rows = await connection.fetch(
-        f"SELECT {row_columns(resource_type)} FROM {TYPES[resource_type].table} r "  # noqa: S608
+        f"SELECT {row_columns(resource_type)} FROM {TYPES[resource_type].table} r "
         f"WHERE r.referral = $2 AND NOT r.deleted AND {filter_visible(resource_type, scope, 1)} ORDER BY r.id",
         audience_parameter(scope),
         referral,

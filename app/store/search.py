@@ -37,7 +37,7 @@ def render_search(plan: SearchPlan, scope: Scope) -> tuple[str, list[object]]:
     single = [each for each in plan.includes if not each.in_rows]
     extra = "".join(f", r.{column_names(each)[0]}" for each in single)
     statement = (
-        f"SELECT {row_columns(plan.type)}{extra} FROM {TYPES[plan.type].table} r "  # noqa: S608 -- names of the registry
+        f"SELECT {row_columns(plan.type)}{extra} FROM {TYPES[plan.type].table} r "
         f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {binder.add(plan.count + 1, 'bigint')}"
     )
     return statement, binder.values

@@ -121,9 +121,7 @@ def update_statement(resource_type: str, *, children: bool) -> str:
     table = TYPES[resource_type].table
     names = [*extra_columns(resource_type), *search_columns(resource_type)]
     sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names))
-    rows = (
-        child_deletes(resource_type) + child_inserts(resource_type, 6 + len(names)) if children else ""
-    )
+    rows = child_deletes(resource_type) + child_inserts(resource_type, 6 + len(names)) if children else ""
     return (
         f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
         f"deleted = false, content = $3 || next::text || $4 || {STAMP_TEXT} || $5{sets} FROM stamp WHERE r.id = $1 "

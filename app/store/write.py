@@ -4,6 +4,7 @@ from typing import Any
 
 from app.core.database import Connection
 from app.core.errors import LostRace
+from app.models.search_rows import CHILD_TABLES
 from app.store.read import read_row
 from app.store.rows import Draft, Stored
 from app.store.statements import (
@@ -13,7 +14,6 @@ from app.store.statements import (
     insert_statement,
     update_statement,
 )
-from app.models.search_rows import CHILD_TABLES
 
 
 def child_arrays(draft: Draft) -> list[list[Any]]:

@@ -14,9 +14,7 @@ class Kind(Protocol):
     def index_value(self, path: Path, value: Any) -> Iterator[tuple[Any, ...]]:
         """The index rows of one element: as wide as the kind's child table has value columns."""
 
-    def parse(
-        self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str
-    ) -> Criterion:
+    def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> Criterion:
         """The criterion of OR-joined, still escaped values. Raises Invalid or Unsupported."""
 
 

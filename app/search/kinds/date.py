@@ -26,11 +26,7 @@ class DateKind:
             for event in value.get("event", ()):
                 yield read_interval(event)
 
-    def parse(
-        self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str
-    ) -> DateCriterion:
+    def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> DateCriterion:
         if modifier:
             raise Unsupported(f"The modifier :{modifier} is not offered on {parameter.code}", (parameter.code,))
-        return DateCriterion(
-            parameter, tuple(parse_interval(parameter.code, unescape(value)) for value in values)
-        )
+        return DateCriterion(parameter, tuple(parse_interval(parameter.code, unescape(value)) for value in values))

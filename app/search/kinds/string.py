@@ -37,9 +37,7 @@ class StringKind:
                 yield fold_text(f"{given} {family}"), f"{given} {family}"
                 yield fold_text(f"{family} {given}"), f"{family} {given}"
 
-    def parse(
-        self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str
-    ) -> StringCriterion:
+    def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> StringCriterion:
         if modifier not in MODES:
             raise Unsupported(f"The modifier :{modifier} is not offered on {parameter.code}", (parameter.code,))
         mode = MODES[modifier]

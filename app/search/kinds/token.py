@@ -33,9 +33,7 @@ class TokenKind:
         if system or code:
             yield index_key(system or ""), index_key(code or "")
 
-    def parse(
-        self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str
-    ) -> TokenCriterion:
+    def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> TokenCriterion:
         if modifier:
             raise Unsupported(f"The modifier :{modifier} is not offered on {parameter.code}", (parameter.code,))
         return TokenCriterion(parameter, tuple(self.parse_value(parameter, value) for value in values))
@@ -48,7 +46,5 @@ class TokenKind:
         if len(parts) == 1:
             return TokenValue(None, parts[0])
         if not parameter.in_rows:
-            raise Unsupported(
-                f"{parameter.code} is a plain code here: search it without a system", (parameter.code,)
-            )
+            raise Unsupported(f"{parameter.code} is a plain code here: search it without a system", (parameter.code,))
         return TokenValue(parts[0], parts[1] or None)

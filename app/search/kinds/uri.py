@@ -14,9 +14,7 @@ class UriKind:
     def index_value(self, path: Path, value: Any) -> Iterator[tuple[str]]:
         yield (index_key(str(value)),)
 
-    def parse(
-        self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str
-    ) -> UriCriterion:
+    def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> UriCriterion:
         if modifier:
             raise Unsupported(f"The modifier :{modifier} is not offered on {parameter.code}", (parameter.code,))
         return UriCriterion(parameter, tuple(index_key(unescape(value)) for value in values))
