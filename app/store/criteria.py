@@ -72,8 +72,7 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
             return f"r.id {binder.one_of(ids)}"
         case LastUpdatedCriterion(intervals):
             return any_of(
-                INSTANT_COMPARISONS[each.comparator].format(at="r.last_updated", **bounds(each, binder))
-                for each in intervals
+                compare(INSTANT_COMPARISONS[each.comparator], each, binder, at="r.last_updated") for each in intervals
             )
         case MissingCriterion(parameter, missing):
             return render_missing(parameter, missing, resource_type)
@@ -93,8 +92,13 @@ def any_of(conditions: Any) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
-def bounds(interval: Interval, binder: Binder) -> dict[str, str]:
-    return {"l": binder.add(interval.low, "timestamptz"), "h": binder.add(interval.high, "timestamptz")}
+def compare(template: str, interval: Interval, binder: Binder, **columns: str) -> str:
+    """A comparison of the tables above; only the bounds that it uses become parameters."""
+    if "{l}" in template:
+        columns["l"] = binder.add(interval.low, "timestamptz")
+    if "{h}" in template:
+        columns["h"] = binder.add(interval.high, "timestamptz")
+    return template.format(**columns)
 
 
 def in_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
@@ -157,7 +161,5 @@ def string_condition(mode: str, value: str, binder: Binder) -> str:
 
 def render_date(parameter: SearchParameter, intervals: tuple[Interval, ...], resource_type: str, binder: Binder) -> str:
     low, high = ("c.low", "c.high") if parameter.in_rows else (f"r.{name}" for name in column_names(parameter))
-    condition = any_of(
-        COMPARISONS[each.comparator].format(low=low, high=high, **bounds(each, binder)) for each in intervals
-    )
+    condition = any_of(compare(COMPARISONS[each.comparator], each, binder, low=low, high=high) for each in intervals)
     return in_children(parameter, resource_type, condition) if parameter.in_rows else condition

@@ -1,0 +1,50 @@
+"""What the operator does without a token: makes organisations, puts a demonstration network in place."""
+
+import json
+from collections.abc import AsyncIterator
+from importlib import resources
+from typing import Any
+
+from app.core.caller import Caller
+from app.core.errors import Gone, Invalid, NotFound
+from app.interactions.hub import Hub
+from app.interactions.read import read_resource
+from app.interactions.update import update_resource
+
+EVERYTHING = (("*", frozenset("cruds")),)
+
+
+def act_for(organization: str) -> Caller:
+    """The operator, acting for an organisation: what is made belongs to it."""
+    return Caller("operator", organization, "admin", EVERYTHING)
+
+
+async def put_missing(hub: Hub, organization: str, resource: dict[str, Any]) -> bool:
+    """Creates a resource under its own id; False where there is one of that id already, deleted or not."""
+    caller = act_for(organization)
+    try:
+        await read_resource(hub, caller, resource["resourceType"], resource["id"])
+    except NotFound as error:
+        if isinstance(error, Gone):
+            return False
+    else:
+        return False
+    await update_resource(hub, caller, resource, resource["id"], None)
+    return True
+
+
+async def ensure_organization(hub: Hub, reference: str, name: str) -> bool:
+    """Makes ``Organization/ID`` where it is missing; whether it was. Raises Invalid for another reference."""
+    kind, _, organization = reference.partition("/")
+    if kind != "Organization" or not organization:
+        raise Invalid(f"{reference!r} is not Organization/ID")
+    resource = {"resourceType": "Organization", "id": organization, "active": True, "name": name}
+    return await put_missing(hub, organization, resource)
+
+
+async def seed_network(hub: Hub) -> AsyncIterator[tuple[str, bool]]:
+    """Puts the demonstration network in place: (reference, whether it was missing) of each resource, in turn."""
+    text = resources.files("app.interactions").joinpath("demo_network.json").read_text("utf-8")
+    for line in json.loads(text):
+        made = await put_missing(hub, line["organization"], line["resource"])
+        yield f"{line['resource']['resourceType']}/{line['resource']['id']}", made
