@@ -1,0 +1,102 @@
+"""A real PostgreSQL for each test process, and a database of its own for each test, cloned from a migrated template."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app.core.database import open_pool
+from app.core.embedded_postgres import start_postgres
+from app.core.settings import Settings
+from app.store.migrate import upgrade_database
+
+COUNTER = itertools.count(1)
+
+
+def name_database(kind: str) -> str:
+    """A name that no other test process uses."""
+    return f"handoff_{kind}_{os.getpid()}_{next(COUNTER)}"
+
+
+def swap_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    address = f"{head.rsplit('/', 1)[0]}/{name}"
+    return f"{address}?{query}" if query else address
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL: one's own by ``HANDOFF_TEST_DATABASE_URL``, else an embedded one."""
+    own = os.environ.get("HANDOFF_TEST_DATABASE_URL")
+    if own:
+        yield own
+        return
+    running = start_postgres(tmp_path_factory.mktemp("postgres"))
+    try:
+        yield running.url
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated, empty database."""
+    name = name_database("template")
+    run_sql(postgres_url, f"CREATE DATABASE {name}")
+    upgrade_database(swap_database(postgres_url, name))
+    yield name
+    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def run_sql(url: str, statement: str) -> None:
+    """One statement outside any transaction, on a connection of its own."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+@pytest.fixture
+async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """A database for this test alone."""
+    name = name_database("test")
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield swap_database(postgres_url, name)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on this test's database."""
+    opened = await open_pool(database_url, size=10, application_name="handoff-test", statement_timeout=30)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings for this test, whatever the environment says."""
+    return Settings(
+        database_url=database_url,
+        data_dir=tmp_path,
+        public_url="http://handoff.test",
+        secret_key="dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtdGU=",
+        webhook_allowed_networks="127.0.0.0/8",
+        webhook_allow_http=True,
+    )
