@@ -77,8 +77,7 @@ def _has_offset_with_when(node: Node) -> bool:
     if not has(node, "offset"):
         return True
     when = node.get("when")
-    meals = {"C", "CM", "CD", "CV"}
-    return has(node, "when") and not (isinstance(when, list) and any(each in meals for each in when if each))
+    return has(node, "when") and not (isinstance(when, list) and any(meal in when for meal in ("C", "CM", "CD", "CV")))
 
 
 def _has_what_trigger_type_needs(node: Node) -> bool:
@@ -108,7 +107,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "rat-1": ("numerator and denominator come together, or an extension instead", _is_ratio),
         "rng-2": ("low is not above high", _is_range),
         "tim-1": ("a duration has a durationUnit", _needs("duration", "durationUnit")),
-        "tim-10": ("timeOfDay and when exclude each other", lambda node: not (has(node, "timeOfDay") and has(node, "when"))),
+        "tim-10": (
+            "timeOfDay and when exclude each other",
+            lambda node: not (has(node, "timeOfDay") and has(node, "when")),
+        ),
         "tim-2": ("a period has a periodUnit", _needs("period", "periodUnit")),
         "tim-4": ("duration is not below 0", _is_not_negative("duration")),
         "tim-5": ("period is not below 0", _is_not_negative("period")),
@@ -116,7 +118,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "tim-7": ("durationMax needs duration", _needs("durationMax", "duration")),
         "tim-8": ("countMax needs count", _needs("countMax", "count")),
         "tim-9": ("offset needs a when other than C, CM, CD and CV", _has_offset_with_when),
-        "trd-1": ("timing and data exclude each other", lambda node: not (has_choice(node, "timing") and has(node, "data"))),
+        "trd-1": (
+            "timing and data exclude each other",
+            lambda node: not (has_choice(node, "timing") and has(node, "data")),
+        ),
         "trd-2": ("condition needs data", _needs("condition", "data")),
         "trd-3": ("a named event has a name, a periodic one timing, a data event data", _has_what_trigger_type_needs),
     }

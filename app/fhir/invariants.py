@@ -54,9 +54,7 @@ def _find_dangling_fragment(node: Node, context: Context) -> Iterable[str]:
 
 
 def _build_table() -> dict[str, Invariant]:
-    table = {
-        "ref-1": Invariant("ref-1", "a local reference names a contained resource", _find_dangling_fragment)
-    }
+    table = {"ref-1": Invariant("ref-1", "a local reference names a contained resource", _find_dangling_fragment)}
     for rules in (datatype_invariants.RULES, resource_invariants.RULES):
         table.update({name: _of_element(name.split("@")[0], *rule) for name, rule in rules.items()})
     table.update({key: _located(key, *rule) for key, rule in resource_invariants.LOCATED.items()})

@@ -4,30 +4,16 @@ import re
 from typing import Any
 from xml.parsers import expat
 
+from app.fhir.registry import load_definition
+
 _XHTML = "http://www.w3.org/1999/xhtml"
 _XML = "http://www.w3.org/XML/1998/namespace"
 _DEEPEST = 64
 
-_TAGS = frozenset(
-    """
-    div span p br hr h1 h2 h3 h4 h5 h6 address bdo pre blockquote q em strong dfn code samp kbd var cite abbr acronym
-    sub sup tt i b big small ul ol li dl dt dd table caption colgroup col thead tfoot tbody tr th td a img map area
-    """.split()
-)
-_ATTRIBUTES = frozenset(
-    """
-    id class style title lang dir accesskey tabindex align valign char charoff width height span abbr axis headers
-    scope rowspan colspan nowrap summary border frame rules cellspacing cellpadding
-    """.split()
-)
-_ATTRIBUTES_OF = {
-    "a": frozenset("href name charset type hreflang rel rev shape coords".split()),
-    "img": frozenset("src alt longdesc usemap ismap".split()),
-    "map": frozenset(("name",)),
-    "area": frozenset("href nohref alt shape coords".split()),
-    "blockquote": frozenset(("cite",)),
-    "q": frozenset(("cite",)),
-}
+_ALLOWED = load_definition("narrative")
+_TAGS = frozenset(_ALLOWED["tags"])
+_ATTRIBUTES = frozenset(_ALLOWED["attributes"])
+_ATTRIBUTES_OF = {tag: frozenset(names) for tag, names in _ALLOWED["attributes_of"].items()}
 _XML_ATTRIBUTES = frozenset({f"{_XML} lang", f"{_XML} space"})
 _ADDRESSES = frozenset({"href", "src", "cite", "longdesc", "usemap"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")

@@ -76,14 +76,18 @@ def _has_one_parameter_content(node: Node) -> bool:
 def _has_value_in_one_place(node: Node) -> bool:
     if not has_choice(node, "value"):
         return True
-    own = [coding for concept in objects(node, "code") for coding in objects(concept, "coding")]
-    theirs = [
-        coding
+    own = {_freeze(coding) for concept in objects(node, "code") for coding in objects(concept, "coding")}
+    theirs = {
+        _freeze(coding)
         for component in objects(node, "component")
         for concept in objects(component, "code")
         for coding in objects(concept, "coding")
-    ]
-    return not any(coding in theirs for coding in own)
+    }
+    return own.isdisjoint(theirs)
+
+
+def _freeze(node: Node) -> frozenset[tuple[str, str]]:
+    return frozenset((str(key), repr(value)) for key, value in node.items())
 
 
 def _is_not_home(node: Node) -> bool:
@@ -132,7 +136,9 @@ def _begins_with(kind: str, resource_type: str) -> Callable[[Node], bool]:
         if text(node, "type") != kind:
             return True
         first = objects(node, "entry")[:1]
-        return any(text(held, "resourceType") == resource_type for entry in first for held in objects(entry, "resource"))
+        return any(
+            text(held, "resourceType") == resource_type for entry in first for held in objects(entry, "resource")
+        )
 
     return holds
 
@@ -153,37 +159,84 @@ def _has_own_search_names(node: Node) -> bool:
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "bdl-1": ("total is for searchset and history", lambda node: not has(node, "total") or text(node, "type") in ("searchset", "history")),
+        "bdl-1": (
+            "total is for searchset and history",
+            lambda node: not has(node, "total") or text(node, "type") in ("searchset", "history"),
+        ),
         "bdl-10": ("a document has a timestamp", lambda node: text(node, "type") != "document" or "timestamp" in node),
         "bdl-11": ("a document begins with a Composition", _begins_with("document", "Composition")),
         "bdl-12": ("a message begins with a MessageHeader", _begins_with("message", "MessageHeader")),
-        "bdl-5": ("an entry has a resource, a request or a response", lambda node: has(node, "resource", "request", "response")),
+        "bdl-5": (
+            "an entry has a resource, a request or a response",
+            lambda node: has(node, "resource", "request", "response"),
+        ),
         "bdl-8": ("fullUrl names no version", lambda node: "/_history/" not in text(node, "fullUrl")),
         "bdl-9": ("a document has an identifier with system and value", _identifies_document),
         "con-1": ("a stage has a summary or an assessment", lambda node: has(node, "summary", "assessment")),
         "con-2": ("evidence has code or detail", lambda node: has(node, "code", "detail")),
-        "con-4": ("what is abated has clinicalStatus inactive, resolved or remission", _is_abated_as_clinical_status_says),
-        "con-5": ("clinicalStatus is absent where verificationStatus is entered-in-error", _has_no_status_where_in_error),
+        "con-4": (
+            "what is abated has clinicalStatus inactive, resolved or remission",
+            _is_abated_as_clinical_status_says,
+        ),
+        "con-5": (
+            "clinicalStatus is absent where verificationStatus is entered-in-error",
+            _has_no_status_where_in_error,
+        ),
         "cpb-1": ("there is rest, messaging or document", lambda node: has(node, "rest", "messaging", "document")),
         "cpb-12": ("names of search parameters are unique in a resource", _has_own_search_names),
-        "cpb-14": ("an instance has an implementation", lambda node: text(node, "kind") != "instance" or has(node, "implementation")),
+        "cpb-14": (
+            "an instance has an implementation",
+            lambda node: text(node, "kind") != "instance" or has(node, "implementation"),
+        ),
         "cpb-15": ("a capability has software and no implementation", _agrees_with_kind),
-        "cpb-16": ("requirements have neither software nor implementation", lambda node: text(node, "kind") != "requirements" or not has(node, "software", "implementation")),
-        "cpb-2": ("there is a description, software or implementation", lambda node: has(node, "description", "software", "implementation")),
-        "cpb-3": ("messaging endpoints are for instances", lambda node: text(node, "kind") == "instance" or not any(has(each, "endpoint") for each in objects(node, "messaging"))),
-        "cpb-7": ("each document has its own profile and mode", lambda node: is_distinct([(text(each, "profile"), text(each, "mode")) for each in objects(node, "document")])),
-        "cpb-9": ("a type is described once", lambda node: is_distinct([text(each, "type") for each in objects(node, "resource")])),
-        "cpl-3": ("reference and detail exclude each other", lambda node: not (has(node, "detail") and has(node, "reference"))),
+        "cpb-16": (
+            "requirements have neither software nor implementation",
+            lambda node: text(node, "kind") != "requirements" or not has(node, "software", "implementation"),
+        ),
+        "cpb-2": (
+            "there is a description, software or implementation",
+            lambda node: has(node, "description", "software", "implementation"),
+        ),
+        "cpb-3": (
+            "messaging endpoints are for instances",
+            lambda node: (
+                text(node, "kind") == "instance"
+                or not any(has(each, "endpoint") for each in objects(node, "messaging"))
+            ),
+        ),
+        "cpb-7": (
+            "each document has its own profile and mode",
+            lambda node: is_distinct(
+                [(text(each, "profile"), text(each, "mode")) for each in objects(node, "document")]
+            ),
+        ),
+        "cpb-9": (
+            "a type is described once",
+            lambda node: is_distinct([text(each, "type") for each in objects(node, "resource")]),
+        ),
+        "cpl-3": (
+            "reference and detail exclude each other",
+            lambda node: not (has(node, "detail") and has(node, "reference")),
+        ),
         "gol-1": ("a detail needs a measure", lambda node: not has_choice(node, "detail") or has(node, "measure")),
         "inv-1": ("lastModified is not before authoredOn", _is_modified_after_authored),
-        "inv-1@Parameters.parameter": ("a parameter has a value, a resource or parts: exactly one of them", _has_one_parameter_content),
+        "inv-1@Parameters.parameter": (
+            "a parameter has a value, a resource or parts: exactly one of them",
+            _has_one_parameter_content,
+        ),
         "obs-3": ("a reference range has low, high or text", lambda node: has(node, "low", "high", "text")),
-        "obs-6": ("dataAbsentReason is absent where there is a value", lambda node: not (has(node, "dataAbsentReason") and has_choice(node, "value"))),
+        "obs-6": (
+            "dataAbsentReason is absent where there is a value",
+            lambda node: not (has(node, "dataAbsentReason") and has_choice(node, "value")),
+        ),
         "obs-7": ("the value is absent where a component has the same code", _has_value_in_one_place),
         "org-1": ("an organization has a name or an identifier", lambda node: has(node, "identifier", "name")),
         "org-2": ("an organization's address is not of use home", _is_not_home),
         "org-3": ("an organization's telecom is not of use home", _is_not_home),
-        "pat-1": ("a contact has a name, telecom, address or organization", lambda node: has(node, "name", "telecom", "address", "organization")),
+        "pat-1": (
+            "a contact has a name, telecom, address or organization",
+            lambda node: has(node, "name", "telecom", "address", "organization"),
+        ),
         "ppc-1": ("a consent has a policy or a policyRule", lambda node: has(node, "policy", "policyRule")),
         "ppc-2": ("consent to privacy names a patient", _names_patient_for_scope("patient-privacy")),
         "ppc-3": ("consent to research names a patient", _names_patient_for_scope("research")),

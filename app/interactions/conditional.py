@@ -17,7 +17,7 @@ async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | Non
     Holds a lock on the condition (organisation, type, query) until the transaction ends, so that of many
     conditional writers one creates and the others find.
     """
-    authorize(unit.caller, "search", resource_type)
+    authorize(unit.caller, "search-type", resource_type)
     pairs = sorted(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
     plan = parse_search(resource_type, [*pairs, ("_count", "2")], unit.hub.settings, unit.hub.base_url)
     if not plan.criteria:

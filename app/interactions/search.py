@@ -15,7 +15,7 @@ async def search_type(
     hub: Hub, caller: Caller, resource_type: str, query: Iterable[tuple[str, str]]
 ) -> tuple[SearchPlan, Page]:
     """One page of matches and what they include. Raises Invalid and Unsupported for what the query asks amiss."""
-    authorize(caller, "search", resource_type)
+    authorize(caller, "search-type", resource_type)
     plan = parse_search(resource_type, query, hub.settings, hub.base_url)
     async with reading(hub, caller) as (connection, scope):
         page = await search_resources(connection, scope, plan, hub.settings.max_includes)

@@ -1,0 +1,83 @@
+"""Which interactions a caller's scopes and its role allow, before anything is looked up (access.md, Roles)."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+from app.core.caller import Caller, Letter, Role
+from app.core.errors import Forbidden, Issue, Unprocessable
+from app.fhir.registry import TYPES
+
+LETTERS: Mapping[str, Letter] = {
+    "create": "c",
+    "read": "r",
+    "vread": "r",
+    "update": "u",
+    "delete": "d",
+    "search-type": "s",
+    "history-instance": "r",
+    "history-type": "s",
+    "history-system": "s",
+}
+"""The letter that covers each code of http://hl7.org/fhir/restful-interaction (SMART App Launch 2.2, scopes v2)."""
+
+DIRECTORY = frozenset(name for name, each in TYPES.items() if each.directory)
+REFERRALS = frozenset({"ServiceRequest", "Task", "CarePlan"})
+CLINICAL = frozenset({"Patient", "Procedure", "Consent", "Condition", "Goal", "Observation"})
+SERVICE_RECORDS = frozenset({"Procedure", "Observation"})
+"""What a partner records of its own about the patient of an open referral."""
+PROVENANCE = frozenset({"Provenance"})
+"""Written once, by the server or by who vouches for an import; nobody changes or removes it."""
+
+OWN = DIRECTORY | REFERRALS | CLINICAL
+FULL: Mapping[Letter, frozenset[str]] = {"c": OWN | PROVENANCE, "u": OWN, "d": OWN}
+
+MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
+    "referrer": FULL,
+    "coordinator": FULL,
+    "admin": FULL,
+    # A sub-referral needs the requester's leave or a Consent, which nothing weighs yet: a partner creates no
+    # ServiceRequest or Task. A partner that also refers registers a second client, as referrer.
+    "provider": {
+        "c": DIRECTORY | SERVICE_RECORDS,
+        "u": DIRECTORY | SERVICE_RECORDS | {"Task"},
+        "d": DIRECTORY | SERVICE_RECORDS,
+    },
+}
+"""The types that each role may write at all; whose resource it is, is asked later. A type in no line is refused."""
+
+WRITES = frozenset({"create", "update", "delete"})
+SUBSCRIPTIONS_LATER = "Subscriptions by REST come with a later version; the operator uses `handoff webhook add`"
+
+
+def authorize(caller: Caller, interaction: str, resource_type: str | None) -> None:
+    """Raises Forbidden where the caller's scopes or role do not allow an interaction on a type.
+
+    ``interaction`` is a code of http://hl7.org/fhir/restful-interaction; ``resource_type`` is None for the whole
+    system. Raises Unprocessable for a write that is not offered yet, whoever asks.
+    """
+    letter = LETTERS.get(interaction)
+    if letter is None or (resource_type is None) != (interaction == "history-system"):
+        raise ValueError(f"{interaction!r} on {resource_type!r} is no interaction of this server")
+    writes = interaction in WRITES
+    if writes and resource_type == "Subscription":
+        issue = Issue("error", "not-supported", SUBSCRIPTIONS_LATER)
+        raise Unprocessable(SUBSCRIPTIONS_LATER, issues=(issue,))
+    # The whole system is covered by a scope on every type, never by scopes on some.
+    scoped = resource_type or "*"
+    if (scoped != "*" and scoped not in TYPES) or not caller.may(scoped, letter):
+        scope = f"system/{scoped}.{letter}"
+        raise Forbidden(
+            f"The token's scopes do not allow {interaction} of {resource_type or 'everything'}: it takes {scope}",
+            headers={"WWW-Authenticate": f'Bearer realm="fhir", error="insufficient_scope", scope="{scope}"'},
+        )
+    if writes and scoped not in MAY_WRITE.get(caller.role, {}).get(letter, frozenset()):
+        raise Forbidden(f"A client of role {caller.role} may not {interaction} a {resource_type}")
+
+
+def check_role(name: str) -> Role:
+    """The role of this name. Raises ValueError."""
+    for role in get_args(Role):
+        if role == name:
+            found: Role = role
+            return found
+    raise ValueError(f"{name!r} is no role; there are: {', '.join(get_args(Role))}")

@@ -1,0 +1,66 @@
+"""Reads SMART scopes v2 and narrows what a client asks for to what it was registered with."""
+
+import re
+
+from app.core.errors import Invalid
+from app.fhir.registry import TYPES
+
+Permissions = tuple[tuple[str, frozenset[str]], ...]
+
+LETTERS = "cruds"
+MAX_LENGTH = 4_000
+SCOPE = re.compile(r"(?P<context>[a-z]+)/(?P<type>[A-Za-z]+|\*)\.(?P<letters>[^?]*)(?P<suffix>\?.*)?", re.DOTALL)
+IN_ORDER = re.compile(r"(?=.)c?r?u?d?s?")
+
+
+def parse_scopes(text: str) -> Permissions:
+    """The types and letters of a list of scopes (SMART App Launch 2.2, Scopes for requesting FHIR resources).
+
+    Raises Invalid with the first scope that is not understood or not offered: nothing is dropped in silence.
+    """
+    if len(text) > MAX_LENGTH:
+        raise Invalid(f"The list of scopes is longer than {MAX_LENGTH} characters")
+    found: dict[str, frozenset[str]] = {}
+    # RFC 6749, 3.3: the separator is the space alone, so a tab or a line break belongs to a scope, and spoils it.
+    for scope in filter(None, text.split(" ")):
+        name, letters = parse_scope(scope)
+        found[name] = found.get(name, frozenset()) | letters
+    if not found:
+        raise Invalid("At least one scope is needed, such as system/Task.rs")
+    return tuple(found.items())
+
+
+def parse_scope(scope: str) -> tuple[str, frozenset[str]]:
+    """The type and letters of one scope. Raises Invalid."""
+    match = SCOPE.fullmatch(scope)
+    if match is None:
+        raise Invalid(f"Scope {scope!r} is not of the form system/Type.letters, such as system/Task.rs")
+    if match["context"] != "system":
+        raise Invalid(f"Scope {scope!r}: only system/ scopes are offered here")
+    if match["suffix"] is not None:
+        raise Invalid(f"Scope {scope!r}: search parameters in a scope are not supported yet")
+    if match["letters"] in ("read", "write", "*"):
+        raise Invalid(f"Scope {scope!r} is of SMART v1; write it with letters, such as system/Task.rs")
+    if not IN_ORDER.fullmatch(match["letters"]):
+        raise Invalid(f"Scope {scope!r}: the letters after the dot are of {LETTERS}, in that order, once each")
+    if match["type"] != "*" and match["type"] not in TYPES:
+        raise Invalid(f"Scope {scope!r}: {match['type']} is not a resource type of this server")
+    return match["type"], frozenset(match["letters"])
+
+
+def format_scopes(permissions: Permissions) -> str:
+    """The scopes as text, letters in order."""
+    return " ".join(f"system/{name}.{''.join(sorted(letters, key=LETTERS.index))}" for name, letters in permissions)
+
+
+def narrow_scopes(requested: Permissions, granted: Permissions) -> Permissions:
+    """What was requested, if what was granted covers all of it (RFC 6749, 3.3).
+
+    Raises Invalid with the first scope that goes further: a client that gets less than it asked for would find
+    out only later, by a refusal in the middle of its work.
+    """
+    for name, letters in requested:
+        covered = frozenset[str]().union(*(have for kind, have in granted if kind in ("*", name)))
+        if not letters <= covered:
+            raise Invalid(f"Scope {format_scopes(((name, letters),))!r} goes further than what the client may have")
+    return requested

@@ -1,0 +1,111 @@
+"""Asks fhir.resources, which knows R4B, about a resource that the R4 tables find well-formed."""
+
+from functools import cache
+from typing import Any
+
+from fhir.resources.R4B import get_fhir_model_class
+from pydantic import BaseModel, ValidationError
+
+from app.fhir.findings import Findings
+from app.fhir.registry import TYPES
+from app.fhir.shapes import SHAPES, Element, Shape
+
+SHELLS = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
+"""Resource types that are sent and answered, but not kept."""
+
+_HOLDERS = {"Bundle": ("entry", ()), "Parameters": ("parameter", ("part",))}
+_REASONS = {
+    "extra_forbidden": "There is no such element",
+    "missing": "A required element is missing",
+    "model_field_validation.missing": "A required element is missing",
+}
+
+
+@cache
+def _find_model(name: str) -> type[BaseModel] | None:
+    try:
+        model: type[BaseModel] = get_fhir_model_class(name)
+    except LookupError:  # a type that R4B has dropped
+        return None
+    return model
+
+
+for _name in (*TYPES, *SHELLS):  # importing a model takes milliseconds that no request should wait for
+    _find_model(_name)
+
+
+def ask_models(resource: dict[str, Any], place: str, findings: Findings) -> None:
+    """Adds what fhir.resources refuses, save where the tables of R4 say that it is mistaken."""
+    model = _find_model(resource["resourceType"])
+    if model is None:
+        return
+    try:
+        model.model_validate(_trim(resource))
+    except ValidationError as error:
+        shape = SHAPES[resource["resourceType"]]
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            found = _locate(resource, shape, each["loc"], place)
+            if not _is_allowed_by_r4(each["type"], found):
+                reason = _REASONS.get(each["type"], "Refused by the FHIR models")
+                findings.add("structure", found[0], reason)
+
+
+def _trim(resource: dict[str, Any]) -> dict[str, Any]:
+    """The resource without those inside it that are checked on their own, or that R4B has no model of."""
+    trimmed = resource
+    if "contained" in resource:
+        known = [each for each in resource["contained"] if _find_model(each["resourceType"])]
+        trimmed = {key: value for key, value in resource.items() if key != "contained"}
+        if known:
+            trimmed["contained"] = [_trim(each) for each in known]
+    if resource["resourceType"] in _HOLDERS:
+        key, nested = _HOLDERS[resource["resourceType"]]
+        if key in resource:
+            trimmed = {**trimmed, key: [_trim_holder(each, nested) for each in resource[key]]}
+    return trimmed
+
+
+def _trim_holder(node: dict[str, Any], nested: tuple[str, ...]) -> dict[str, Any]:
+    trimmed = {key: value for key, value in node.items() if key != "resource"}
+    for key in nested:
+        if key in node:
+            trimmed[key] = [_trim_holder(each, nested) for each in node[key]]
+    return trimmed
+
+
+Located = tuple[str, Element | None, bool]
+"""A FHIRPath, the element there, and whether the tables describe the object that it is in."""
+
+
+def _locate(resource: dict[str, Any], shape: Shape, loc: tuple[int | str, ...], place: str) -> Located:
+    node: Any = resource
+    known: Shape | None = shape
+    element: Element | None = None
+    for step in loc:
+        if isinstance(step, int):
+            place = f"{place}[{step}]"
+            node = node[step] if isinstance(node, list) and step < len(node) else None
+        else:
+            element = _find_element(known, step)
+            place = f"{place}.{element.name if element else step}"
+            node = node.get(step) if isinstance(node, dict) else None
+        if element is not None and isinstance(node, dict):
+            name = node.get("resourceType") if element.kind == "resource" else element.type
+            known = SHAPES.get(name) if isinstance(name, str) else None
+    return place, element, known is not None
+
+
+def _find_element(shape: Shape | None, step: str) -> Element | None:
+    if shape is None:
+        return None
+    return shape.elements.get(step) or shape.siblings.get(step)
+
+
+def _is_allowed_by_r4(kind: str, found: Located) -> bool:
+    """Whether the walk, which found nothing wrong, has decided this already by the tables of R4."""
+    _, element, described = found
+    if not described:
+        return False
+    if kind in ("extra_forbidden", "missing", "model_field_validation.missing"):
+        return True
+    return element is not None and element.kind == "primitive"
