@@ -1,0 +1,1 @@
+"""Measures the server against the bare database, in one run on one machine."""

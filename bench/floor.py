@@ -1,0 +1,68 @@
+"""The floor: the statements that a request runs, replayed straight through asyncpg by a process of its own.
+
+    python -m bench.floor DATABASE_URL CONNECTIONS SECONDS UNITS_FILE
+
+``UNITS_FILE`` is a pickled list of units, each the statements of one request as (text, arguments). Prints one line of
+JSON: count and seconds.
+"""
+
+import asyncio
+import json
+import pickle
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import uvloop
+
+Statement = tuple[str, tuple[Any, ...]]
+Unit = Sequence[Statement]
+
+
+async def replay(connection: asyncpg.Connection, unit: Unit) -> None:
+    """The statements of one request, in order."""
+    for text, arguments in unit:
+        if arguments:
+            await connection.fetch(text, *arguments)
+        else:
+            await connection.execute(text)
+
+
+async def drive(url: str, units: Iterator[Unit], deadline: float, start: asyncio.Barrier) -> int:
+    """One connection's share; how many units it ran."""
+    connection = await asyncpg.connect(url, statement_cache_size=1000, server_settings={"jit": "off"})
+    await start.wait()
+    count = 0
+    for unit in units:
+        if time.perf_counter() > deadline:
+            break
+        await replay(connection, unit)
+        count += 1
+    await connection.close()
+    return count
+
+
+async def measure(url: str, connections: int, seconds: float, units: list[Unit]) -> dict[str, float]:
+    """Runs all connections and sums up."""
+    start = asyncio.Barrier(connections + 1)
+    deadline = time.perf_counter() + seconds + 1
+    left = iter(units)
+    drives = [asyncio.create_task(drive(url, left, deadline, start)) for _ in range(connections)]
+    await start.wait()
+    began = time.perf_counter()
+    counts = await asyncio.gather(*drives)
+    return {"count": sum(counts), "seconds": time.perf_counter() - began}
+
+
+def main() -> None:
+    """Reads the arguments, prints the result."""
+    url, connections, seconds, path = sys.argv[1:]
+    units = pickle.loads(Path(path).read_bytes())
+    print(json.dumps(uvloop.run(measure(url, int(connections), float(seconds), units))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Fills the tables for a bench: Tasks with their ServiceRequests and Patients, written by COPY as the server would."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from app.models.resources import RESOURCE_TABLES
+from app.models.search_rows import CHILD_TABLES
+from app.search.extract import extractor
+from app.store.content import cut_content
+from app.store.statements import extra_columns, search_columns
+
+Resource = dict[str, Any]
+Row = tuple[Any, ...]
+
+HOSPITAL = "bench-hospital"
+PARTNERS = tuple(f"bench-ngo-{n}" for n in range(20))
+STATUSES = ("requested", "accepted", "in-progress", "completed", "completed", "completed")
+BATCH = 5_000
+FAMILIES = ("Nguyễn", "Trần", "Lê", "Phạm", "Sok", "Chan", "Keo", "Võ", "Đặng", "Bùi")
+GIVEN = ("Gia Bảo", "Minh Châu", "Sreymom", "Dara", "Thu Hà", "Quang Huy", "Bopha", "An Nhiên")
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+CODE = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]}
+
+
+def partner_of(n: int) -> str:
+    """The owner of Task ``n``: the first partner has half of all Tasks, the others share the rest."""
+    return PARTNERS[0] if n % 2 else PARTNERS[1 + n // 2 % (len(PARTNERS) - 1)]
+
+
+def make_patient(n: int) -> Resource:
+    """One patient for each two Tasks."""
+    return {
+        "resourceType": "Patient",
+        "identifier": [{"system": "urn:bench:record", "value": f"R{n:08}"}],
+        "name": [{"use": "official", "family": FAMILIES[n % 10], "given": [GIVEN[n // 10 % 8]]}],
+        "gender": "female" if n % 2 else "male",
+        "birthDate": f"20{n % 20:02}-{n % 12 + 1:02}-15",
+    }
+
+
+def make_request(n: int) -> Resource:
+    """The ServiceRequest of Task ``n``."""
+    return {
+        "resourceType": "ServiceRequest",
+        "identifier": [{"system": "urn:bench:order", "value": f"O{n:08}"}],
+        "status": "active",
+        "intent": "order",
+        "priority": "routine",
+        "code": {"text": "Two hot meals a day for the child and one caregiver"},
+        "subject": {"reference": f"Patient/bench-patient-{n // 2}"},
+        "authoredOn": "2026-01-01T08:00:00+07:00",
+        "requester": {"reference": f"Organization/{HOSPITAL}"},
+        "performer": [{"reference": f"Organization/{partner_of(n)}"}],
+    }
+
+
+def make_task(n: int) -> Resource:
+    """Task ``n``."""
+    return {
+        "resourceType": "Task",
+        "identifier": [{"system": "urn:bench:task", "value": f"T{n:08}"}],
+        "status": STATUSES[n // 2 % len(STATUSES)],
+        "intent": "order",
+        "priority": "routine",
+        "code": CODE,
+        "focus": {"reference": f"ServiceRequest/bench-request-{n}"},
+        "for": {"reference": f"Patient/bench-patient-{n // 2}"},
+        "authoredOn": "2026-01-01T08:00:00+07:00",
+        "requester": {"reference": f"Organization/{HOSPITAL}"},
+        "owner": {"reference": f"Organization/{partner_of(n)}"},
+        "note": [{"text": "The mother speaks Khmer and a little Vietnamese; please call before coming to the ward."}],
+    }
+
+
+def build_row(resource: Resource, key: str, at: datetime, audience: list[str], extra: tuple[str, ...]) -> Row:
+    """The row of one resource, in the order of ``column_order``."""
+    stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head, middle, tail = cut_content(resource, key)
+    index = extractor(resource["resourceType"])(resource)
+    text = f"{head}1{middle}{stamp}{tail}"
+    return (key, 1, at, False, text, HOSPITAL, audience, *extra, *index.columns)
+
+
+def column_order(name: str) -> list[str]:
+    """The columns of a type's table as ``build_row`` gives them."""
+    fixed = ["id", "version", "last_updated", "deleted", "content", "owner_org", "shared_with"]
+    return [*fixed, *extra_columns(name), *search_columns(name)]
+
+
+def build_batch(start: int, stop: int) -> Iterator[tuple[str, str, Resource, Row]]:
+    """(type, id, resource, row) of everything about Tasks ``start`` to ``stop``."""
+    for n in range(start, stop):
+        at = BEGINNING + timedelta(seconds=n)
+        partner = partner_of(n)
+        referral = f"ServiceRequest/bench-request-{n}"
+        if n % 2 == 0:
+            key, patient = f"bench-patient-{n // 2}", make_patient(n // 2)
+            sharers = sorted({partner_of(n), partner_of(n + 1)})
+            yield "Patient", key, patient, build_row(patient, key, at, sharers, ())
+        key, request = f"bench-request-{n}", make_request(n)
+        yield "ServiceRequest", key, request, build_row(request, key, at, [partner], (referral,))
+        key, task = f"bench-task-{n}", make_task(n)
+        yield "Task", key, task, build_row(task, key, at, [partner], (referral, HOSPITAL, partner))
+
+
+async def load_tasks(connection: asyncpg.Connection, tasks: int) -> None:
+    """Writes ``tasks`` Tasks and what belongs to them."""
+    for start in range(0, tasks, BATCH):
+        stop = min(start + BATCH, tasks)
+        await load_batch(connection, start, stop)
+
+
+async def load_batch(connection: asyncpg.Connection, start: int, stop: int) -> None:
+    """One batch, in one transaction."""
+    rows: dict[str, list[Row]] = {"Patient": [], "ServiceRequest": [], "Task": []}
+    children: dict[str, list[Row]] = {kind: [] for kind in CHILD_TABLES}
+    for name, key, resource, row in build_batch(start, stop):
+        rows[name].append(row)
+        for kind, found in extractor(name)(resource).rows.items():
+            children[kind].extend((name, key, *each) for each in found)
+    numbers = range(start, stop)
+    members = [
+        member
+        for n in numbers
+        for member in (
+            ("Task", f"bench-task-{n}", partner_of(n), f"bench-task-{n}"),
+            ("ServiceRequest", f"bench-request-{n}", partner_of(n), f"bench-task-{n}"),
+            ("Patient", f"bench-patient-{n // 2}", partner_of(n), f"bench-task-{n}"),
+        )
+    ]
+    async with connection.transaction():
+        await connection.copy_records_to_table(
+            "referral", records=[(f"ServiceRequest/bench-request-{n}", 0) for n in numbers], columns=["id", "sequence"]
+        )
+        for name, records in rows.items():
+            table = RESOURCE_TABLES[name].name
+            await connection.copy_records_to_table(table, records=records, columns=column_order(name))
+        for kind, records in children.items():
+            await connection.copy_records_to_table(CHILD_TABLES[kind].name, records=records)
+        await connection.copy_records_to_table(
+            "package_member", records=members, columns=["type", "id", "organization", "task_id"]
+        )
