@@ -43,7 +43,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
         app.state.pool = pool
         app.state.hub = Hub(settings, pool, f"{public_url}/fhir")
-        app.state.verifier = TokenVerifier(load_secret_key(settings), pool, public_url)
+        app.state.secret_key = load_secret_key(settings)
+        app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
         try:
             yield
         finally:

@@ -12,14 +12,16 @@ class OAuthRefusal(HandoffError):
 
 
 class InvalidClient(OAuthRefusal):
-    """Says the same whichever check failed (access.md, Callers)."""
+    """Says the same whichever check failed (access.md, Callers); ``reason`` is for the log alone."""
 
     status = 401
     code = "login"
     error = "invalid_client"
 
-    def __init__(self) -> None:
-        super().__init__("Client authentication failed")
+    def __init__(self, reason: str) -> None:
+        # RFC 9110, 15.5.2: a 401 names a challenge.
+        super().__init__("Client authentication failed", headers={"WWW-Authenticate": 'Bearer realm="token"'})
+        self.reason = reason
 
 
 class InvalidScope(OAuthRefusal):

@@ -64,3 +64,8 @@ def narrow_scopes(requested: Permissions, granted: Permissions) -> Permissions:
         if not letters <= covered:
             raise Invalid(f"Scope {format_scopes(((name, letters),))!r} goes further than what the client may have")
     return requested
+
+
+def offered_scopes() -> list[str]:
+    """The widest scope of every type, for clients that ask what there is."""
+    return [f"system/{name}.{LETTERS}" for name in ("*", *sorted(TYPES))]

@@ -1,0 +1,82 @@
+"""Knows, at most 5 s late and without a query for each request, which clients are enabled and as what."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from app.access.clients import reaching_database
+from app.core.errors import HandoffError, Unavailable
+
+logger = logging.getLogger("handoff.access")
+
+REFRESH_AFTER = 2.0
+"""Seconds after which the list is read again while it still serves."""
+STALE_AFTER = 4.5
+"""Seconds after which it serves no longer: disabling takes effect within 5 s (access.md, Audit)."""
+PATIENCE = 5.0
+
+ENABLED = "SELECT id, organization, role, scopes, server_makes_tasks FROM client WHERE disabled_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an enabled client may be, now; a token that says otherwise is void."""
+
+    organization: str
+    role: str
+    scopes: str
+    server_makes_tasks: bool
+
+
+class ClientWatch:
+    """The enabled clients of the database, read by one task at a time."""
+
+    def __init__(self, pool: asyncpg.Pool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._standings: dict[str, Standing] = {}
+        self._read_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def find(self, client_id: str) -> Standing | None:
+        """How a client stands; None for one that is unknown or disabled.
+
+        Raises Unavailable where nobody could say for too long.
+        """
+        age = self._age()
+        if age >= REFRESH_AFTER:
+            reading = self._start_reading()
+            if age >= STALE_AFTER:
+                # Shielded: that one request is given up must not end what the others wait for.
+                await asyncio.shield(reading)
+        if self._age() >= STALE_AFTER:
+            raise Unavailable("Tokens cannot be checked at the moment; try again", headers={"Retry-After": "1"})
+        return self._standings.get(client_id)
+
+    def _age(self) -> float:
+        return self._clock() - self._read_at
+
+    def _start_reading(self) -> asyncio.Task[None]:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return self._reading
+
+    async def _read(self) -> None:
+        try:
+            with reaching_database():
+                async with asyncio.timeout(PATIENCE), self._pool.acquire() as connection:
+                    # The list is as old as the moment before it was asked for, not as its arrival.
+                    asked_at = self._clock()
+                    rows = await connection.fetch(ENABLED)
+        except HandoffError as error:
+            logger.warning("The list of clients cannot be read: %s", type(error.__cause__).__name__)
+            return
+        self._standings = {
+            row["id"]: Standing(row["organization"], row["role"], row["scopes"], row["server_makes_tasks"])
+            for row in rows
+        }
+        self._read_at = asked_at

@@ -1,0 +1,140 @@
+"""Registered clients: the organisation that each acts for, its role, its scopes and its public keys."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from joserfc.jwk import ECKey
+
+from app.access.client_keys import ALGORITHMS, CURVE, normalize_key
+from app.access.interaction_rules import check_role
+from app.access.scopes import format_scopes, parse_scopes
+from app.core.caller import Role
+from app.core.database import Connection
+from app.core.errors import Conflict, Invalid, NotFound, Unavailable
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+ORGANIZATION_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+COLUMNS = """c.id, c.organization, c.role, c.scopes, c.server_makes_tasks, c.created_at, c.disabled_at,
+    ARRAY(SELECT jwk FROM client_key k WHERE k.client_id = c.id ORDER BY k.created_at, k.kid) AS keys"""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client as registered. ``scopes`` is text as in a token request; ``keys`` are public JWKs (RFC 7517)."""
+
+    id: str
+    organization: str
+    role: Role
+    scopes: str
+    server_makes_tasks: bool
+    created_at: datetime
+    disabled_at: datetime | None
+    keys: tuple[dict[str, Any], ...]
+
+
+async def register_client(
+    connection: Connection,
+    *,
+    client_id: str,
+    organization: str,
+    role: str,
+    scopes: str,
+    server_makes_tasks: bool,
+    public_jwk: str | dict[str, Any],
+) -> None:
+    """Adds a client with its first key (SMART Backend Services 2.2, Registering a client).
+
+    ``organization`` is the id alone. Raises Invalid for what is malformed, Conflict where the name is taken.
+    """
+    if not CLIENT_ID.fullmatch(client_id):
+        raise Invalid(f"{client_id!r} is no client id: 1 to 64 letters, digits, dots, underscores and hyphens")
+    if not ORGANIZATION_ID.fullmatch(organization):
+        raise Invalid(f"{organization!r} is no id of an Organization")
+    try:
+        checked_role = check_role(role)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+    granted = format_scopes(parse_scopes(scopes))
+    kid, jwk = normalize_key(public_jwk)
+    async with connection.transaction():
+        # ON CONFLICT leaves the caller's transaction usable, which a unique violation would not.
+        added = await connection.fetchval(
+            """INSERT INTO client (id, organization, role, scopes, server_makes_tasks)
+            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id""",
+            client_id,
+            organization,
+            checked_role,
+            granted,
+            server_makes_tasks,
+        )
+        if added is None:
+            raise Conflict(f"There is a client named {client_id} already")
+        await connection.execute(
+            "INSERT INTO client_key (client_id, kid, jwk) VALUES ($1, $2, $3)", client_id, kid, jwk
+        )
+
+
+async def list_clients(connection: Connection) -> list[RegisteredClient]:
+    """Every client, disabled ones too, by name."""
+    rows = await connection.fetch(f"SELECT {COLUMNS} FROM client c ORDER BY c.id")  # noqa: S608 -- a constant
+    return [read_client(row) for row in rows]
+
+
+async def load_client(connection: Connection | asyncpg.Pool, client_id: str) -> RegisteredClient | None:
+    """The client of this name with its keys, disabled or not; None for a name that is not registered."""
+    if not CLIENT_ID.fullmatch(client_id):
+        return None
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM client c WHERE c.id = $1", client_id)  # noqa: S608 -- ditto
+    return read_client(row) if row else None
+
+
+def read_client(row: asyncpg.Record) -> RegisteredClient:
+    """One row of ``COLUMNS``."""
+    return RegisteredClient(
+        id=row["id"],
+        organization=row["organization"],
+        role=check_role(row["role"]),
+        scopes=row["scopes"],
+        server_makes_tasks=row["server_makes_tasks"],
+        created_at=row["created_at"],
+        disabled_at=row["disabled_at"],
+        keys=tuple(json.loads(each) for each in row["keys"]),
+    )
+
+
+async def disable_client(connection: Connection, client_id: str) -> None:
+    """No new tokens at once, and within 5 s no use of those it holds. Raises NotFound."""
+    changed = await connection.fetchval(
+        "UPDATE client SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id", client_id
+    )
+    if changed is None:
+        raise NotFound(f"There is no client named {client_id}")
+
+
+async def enable_client(connection: Connection, client_id: str) -> None:
+    """Takes back ``disable_client``; tokens that are not expired count again. Raises NotFound."""
+    changed = await connection.fetchval("UPDATE client SET disabled_at = NULL WHERE id = $1 RETURNING id", client_id)
+    if changed is None:
+        raise NotFound(f"There is no client named {client_id}")
+
+
+def generate_key() -> tuple[str, str]:
+    """A new key for ES384: its private and its public JWK, as JSON. ``kid`` is the thumbprint (RFC 7638)."""
+    key = ECKey.generate_key(CURVE, parameters={"use": "sig", "alg": ALGORITHMS["EC"]}, auto_kid=True)
+    return json.dumps(key.as_dict(private=True)), json.dumps(key.as_dict(private=False))
+
+
+@contextmanager
+def reaching_database() -> Iterator[None]:
+    """Turns every failure of the database into Unavailable: whoever cannot be checked is not let in."""
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable("The database cannot be reached; try again", headers={"Retry-After": "1"}) from error
