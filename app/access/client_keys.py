@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 
 from app.core.errors import Invalid
@@ -31,7 +31,7 @@ def load_key(jwk: dict[str, Any]) -> tuple[PublicKey, str]:
     key: PublicKey
     try:
         key = RSAKey.import_key(jwk) if kind == "RSA" else ECKey.import_key(jwk)
-    except (JoseError, ValueError, TypeError, KeyError) as error:
+    except (JoseError, SecurityWarning, ValueError, TypeError, KeyError) as error:
         raise Invalid("This is not a valid key") from error
     if isinstance(key, ECKey):
         if key.curve_name != CURVE:

@@ -63,8 +63,9 @@ def authorize(caller: Caller, interaction: str, resource_type: str | None) -> No
         issue = Issue("error", "not-supported", SUBSCRIPTIONS_LATER)
         raise Unprocessable(SUBSCRIPTIONS_LATER, issues=(issue,))
     # The whole system is covered by a scope on every type, never by scopes on some.
-    scoped = resource_type or "*"
-    if (scoped != "*" and scoped not in TYPES) or not caller.may(scoped, letter):
+    scoped = "*" if resource_type is None else resource_type
+    known = resource_type is None or resource_type in TYPES
+    if not known or not caller.may(scoped, letter):
         scope = f"system/{scoped}.{letter}"
         raise Forbidden(
             f"The token's scopes do not allow {interaction} of {resource_type or 'everything'}: it takes {scope}",
