@@ -75,6 +75,7 @@ async def settle_change(
     unit: Unit, links: Links, old: Stored | None, before: Resource | None, new: Stored, after: Resource | None
 ) -> None:
     """What follows from one written version, whoever wrote it."""
+    after = None if after is None else {**after, "id": new.id}
     if new.type == "Task":
         await settle_task(unit, links, old, before, new, after)
     elif new.type == "ServiceRequest" and after is not None:
@@ -85,7 +86,7 @@ async def settle_change(
     elif new.type == "CarePlan":
         if after is not None:
             await reopen_packages(unit, links, new)
-        add_events(unit, new, care_plan_events(before, after))
+        add_events(unit, new, care_plan_events(before, after, version=new.version, by=name_actor(unit)))
 
 
 async def settle_task(
@@ -97,11 +98,16 @@ async def settle_task(
     task = after or before or {}
     focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
     service_request = read_content(focus) if focus and not focus.deleted else None
-    by = f"Organization/{unit.caller.organization}"
+    by = name_actor(unit)
     add_events(unit, new, task_events(before, after, service_request, version=new.version, by=by))
     moved = after is not None and before is not None and before.get("status") != after.get("status")
     if moved and focus and service_request:
         await follow_referral(unit, links, focus)
+
+
+def name_actor(unit: Unit) -> str:
+    """The organisation whose act this is."""
+    return f"Organization/{unit.caller.organization}"
 
 
 def add_events(unit: Unit, row: Stored, facts: list[EventFacts]) -> None:
@@ -144,7 +150,7 @@ async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource
         if after is not None:
             new = await replace_version(unit, row, plan, after)
             await record_provenance(unit, new, "UPDATE", "An activity's referral has ended")
-            add_events(unit, new, care_plan_events(plan, after))
+            add_events(unit, new, care_plan_events(plan, after, version=new.version, by=name_actor(unit)))
 
 
 def names_focus(task: Resource, focus: Stored, base: str) -> bool:

@@ -1,0 +1,99 @@
+"""What a search may ask, and what it is told when it may not."""
+
+import pytest
+
+from app.core.errors import HandoffError, Invalid, Unsupported
+from app.core.settings import Settings
+from app.search.parse import parse_search
+from app.search.plan import (
+    MissingCriterion,
+    ReferenceCriterion,
+    SearchPlan,
+    StringCriterion,
+    TokenCriterion,
+    TokenValue,
+)
+
+SETTINGS = Settings(max_or_values=3, max_count=50, default_count=20)
+BASE = "https://refer.example.org/fhir"
+
+
+def plan(resource_type: str, *query: tuple[str, str]) -> SearchPlan:
+    return parse_search(resource_type, query, SETTINGS, BASE)
+
+
+def test_absolute_and_relative_references_are_the_same() -> None:
+    relative = plan("Task", ("owner", "Organization/x"))
+    absolute = plan("Task", ("owner", f"{BASE}/Organization/x"))
+    assert relative.criteria == absolute.criteria
+    [criterion] = relative.criteria
+    assert isinstance(criterion, ReferenceCriterion)
+    assert criterion.targets == ("Organization/x",)
+
+
+def test_a_bare_id_stands_for_every_target_type() -> None:
+    [criterion] = plan("Task", ("patient", "p")).criteria
+    assert isinstance(criterion, ReferenceCriterion)
+    assert criterion.targets == ("Patient/p",)
+
+
+def test_a_foreign_reference_stays_whole() -> None:
+    [criterion] = plan("Task", ("owner", "https://elsewhere.example/fhir/Organization/x")).criteria
+    assert isinstance(criterion, ReferenceCriterion)
+    assert criterion.targets == ("https://elsewhere.example/fhir/Organization/x",)
+
+
+def test_the_forms_of_a_token() -> None:
+    [criterion] = plan("Task", ("identifier", "u|1,|2,u|")).criteria
+    assert isinstance(criterion, TokenCriterion)
+    assert criterion.values == (TokenValue("u", "1"), TokenValue("", "2"), TokenValue("u", None))
+
+
+def test_escaped_commas_do_not_separate() -> None:
+    [criterion] = plan("Patient", ("name", r"a\,b,c")).criteria
+    assert isinstance(criterion, StringCriterion)
+    assert criterion.values == ("a,b", "c")
+
+
+def test_missing() -> None:
+    [criterion] = plan("Task", ("owner:missing", "true")).criteria
+    assert isinstance(criterion, MissingCriterion)
+    assert criterion.missing
+
+
+def test_count_is_clamped_and_the_misspelt_parameter_of_the_guide_is_known() -> None:
+    read = plan("Task", ("_count", "1000"), ("_lastupdated", "gt2026-01-01"))
+    assert read.count == 50
+    assert read.self_query == (("_count", "1000"), ("_lastUpdated", "gt2026-01-01"))
+
+
+@pytest.mark.parametrize(
+    ("resource_type", "name", "value", "error"),
+    [
+        ("Task", "colour", "red", Unsupported),
+        ("Task", "owner.name", "x", Unsupported),
+        ("Task", "_has:Provenance:target:agent", "x", Unsupported),
+        ("Task", "status:not", "draft", Unsupported),
+        ("Task", "status:missing", "maybe", Invalid),
+        ("Task", "status", "", Invalid),
+        ("Task", "identifier", "a|b|c", Invalid),
+        ("Task", "owner", "", Invalid),
+        ("Task", "owner", "a,b,c,d", Invalid),
+        ("Task", "_count", "-1", Invalid),
+        ("Task", "_count", "many", Invalid),
+        ("Task", "_count", "0", Unsupported),
+        ("Task", "_sort", "status", Unsupported),
+        ("Task", "_include", "Task:colour", Unsupported),
+        ("Task", "_include", "*", Unsupported),
+        ("Task", "_total", "accurate", Unsupported),
+        ("Task", "_cursor", "nonsense", Invalid),
+        ("Task", "_lastUpdated", "soon", Invalid),
+        ("Patient", "name", "", Invalid),
+        ("Patient", "name", "a\x00", Invalid),
+        ("Patient", "birthdate", "20-1", Invalid),
+    ],
+)
+def test_what_is_refused(resource_type: str, name: str, value: str, error: type[HandoffError]) -> None:
+    with pytest.raises(error) as caught:
+        plan(resource_type, (name, value))
+    assert caught.value.expression
