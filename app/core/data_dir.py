@@ -1,0 +1,75 @@
+"""The data directory: the server's address, its database's, and its secret key, for the commands beside it."""
+
+import base64
+import binascii
+import os
+import secrets
+from pathlib import Path
+
+from app.core.errors import HandoffError
+from app.core.settings import Settings
+
+ADDRESS = "server.url"
+DATABASE = "database.url"
+KEY = "secret.key"
+KEY_BYTES = 32
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only we read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.with_name(f"{path.name}.{os.getpid()}")
+    making.unlink(missing_ok=True)
+    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    making.rename(path)
+
+
+def write_address(data_dir: Path, name: str, url: str) -> None:
+    """Records where something that runs can be reached; ``name`` is ``ADDRESS`` or ``DATABASE``."""
+    write_private(data_dir / name, url + "\n")
+
+
+def read_address(data_dir: Path, name: str) -> str | None:
+    """What ``write_address`` recorded, None for nothing."""
+    path = data_dir / name
+    return path.read_text().strip() if path.exists() else None
+
+
+def remove_address(data_dir: Path, name: str) -> None:
+    """Forgets an address at a clean end."""
+    (data_dir / name).unlink(missing_ok=True)
+
+
+def load_secret_key(settings: Settings) -> bytes:
+    """The key from the settings, else the data directory's, made once. Raises HandoffError where it is malformed."""
+    if settings.secret_key is not None:
+        return read_key(settings.secret_key, "HANDOFF_SECRET_KEY")
+    path = settings.data_dir / KEY
+    if not path.exists():
+        make_key(path)
+    return read_key(path.read_text().strip(), str(path))
+
+
+def make_key(path: Path) -> None:
+    """A new key; of two processes at once, the first one's stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    write_private(making, base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode())
+    try:
+        os.link(making, path)
+    except FileExistsError:
+        return
+    finally:
+        making.unlink()
+
+
+def read_key(text: str, source: str) -> bytes:
+    try:
+        key = base64.urlsafe_b64decode(text)
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise HandoffError(f"{source} must hold {KEY_BYTES} bytes in URL-safe base64")
+    return key
