@@ -8,11 +8,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from app.core.embedded_postgres import start_postgres
-from app.store.migrate import upgrade_database
 
 from app.core.database import open_pool
+from app.core.embedded_postgres import start_postgres
 from app.core.settings import Settings
+from app.store.migrate import upgrade_database
 
 COUNTER = itertools.count(1)
 
@@ -40,7 +40,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         yield running.url
     finally:
-        running.stop()
+        running.destroy()
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,11 @@ class RunningPostgres:
         run_tool(self.layout, "pg_ctl", "-D", str(self.layout.cluster), "-m", "fast", "-w", "-t", str(PATIENCE), "stop")
         os.close(self.lock)
 
+    def destroy(self) -> None:
+        """Ends it and deletes its data: for what was made to be thrown away."""
+        self.stop()
+        shutil.rmtree(self.layout.home)
+
 
 def start_postgres(data_dir: Path) -> RunningPostgres:
     """The PostgreSQL of a data directory, made if need be, running.

@@ -1,0 +1,60 @@
+"""Brings a database to the schema that the program needs, and says where it differs."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
+
+import app.models  # noqa: F401 -- registers the tables
+
+MIGRATIONS = Path(__file__).parents[2] / "alembic"
+
+
+def build_config(url: str) -> Config:
+    """Alembic's configuration, without a file. ``url`` is a PostgreSQL address as asyncpg takes it."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["url"] = engine_url(url)
+    return config
+
+
+def engine_url(url: str) -> str:
+    """The address as SQLAlchemy takes it."""
+    _, _, rest = url.partition("://")
+    return f"postgresql+asyncpg://{rest}"
+
+
+def upgrade_database(url: str) -> None:
+    """To the newest revision; of several processes at once, one migrates and the others wait."""
+    command.upgrade(build_config(url), "head")
+
+
+def downgrade_database(url: str, revision: str) -> None:
+    """Back to a revision; ``base`` is an empty database."""
+    command.downgrade(build_config(url), revision)
+
+
+async def check_database(url: str) -> list[str]:
+    """A line for each difference between the database and the program; none is well."""
+    engine = create_async_engine(engine_url(url))
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(list_differences)
+    finally:
+        await engine.dispose()
+
+
+def list_differences(connection: Connection) -> list[str]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    found = context.get_current_revision()
+    newest = ScriptDirectory.from_config(build_config("")).get_current_head()
+    if found != newest:
+        return [f"the database is at revision {found}, the program at {newest}: run `handoff db upgrade`"]
+    differences = compare_metadata(context, SQLModel.metadata)
+    return [str(each) for each in differences]
