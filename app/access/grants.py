@@ -1,5 +1,6 @@
 """Grants an access token to a client that shows who it is (RFC 6749, 4.4; SMART Backend Services 2.2)."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from app.access.scopes import format_scopes, narrow_scopes, parse_scopes
 from app.access.tokens import issue_token
 from app.core.errors import Invalid
 from app.core.settings import Settings
+
+logger = logging.getLogger("handoff.access")
 
 GRANT_TYPE = "client_credentials"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -52,7 +55,9 @@ async def grant(
     client = await check_assertion(pool, assertion, token_url)
     # RFC 7521, 4.2: client_id is not needed, but must name the client of the assertion.
     if form.get("client_id", client.id) != client.id:
-        raise InvalidClient("client_id is not the subject of the assertion")
+        refusal = InvalidClient("client_id is not the subject of the assertion")
+        logger.info("Assertion of client %s refused: %s", client.id, refusal.reason)
+        raise refusal
     registered = parse_scopes(client.scopes)
     try:
         granted = narrow_scopes(parse_scopes(form["scope"]), registered) if "scope" in form else registered

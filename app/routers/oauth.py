@@ -46,7 +46,6 @@ async def token(request: Request) -> Response:
 async def smart_configuration(request: Request) -> Response:
     """How a client gets a token here; open to everyone (SMART App Launch 2.2, Conformance)."""
     configuration: dict[str, Any] = {
-        "issuer": find_token_url(request).removesuffix("/oauth/token"),
         "token_endpoint": find_token_url(request),
         "grant_types_supported": [GRANT_TYPE],
         "token_endpoint_auth_methods_supported": ["private_key_jwt"],
