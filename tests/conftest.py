@@ -13,6 +13,7 @@ from app.core.database import open_pool
 from app.core.embedded_postgres import start_postgres
 from app.core.settings import Settings
 from app.store.migrate import upgrade_database
+from tests.api import World, open_world
 
 COUNTER = itertools.count(1)
 
@@ -100,3 +101,10 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
         webhook_allowed_networks="127.0.0.0/8",
         webhook_allow_http=True,
     )
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[World]:
+    """The application on this test's database."""
+    async with open_world(settings) as opened:
+        yield opened
