@@ -7,7 +7,7 @@ from app.fhir.registry import TYPES, ResourceType, SearchParameter
 Json = dict[str, Any]
 
 SOFTWARE = "Warm Handoff"
-RELEASED = {"0.1.0": "2025-01-01"}
+RELEASED = {"0.1.0": "2026-11-24"}
 """When each version's statement was last changed; the statement's ``date`` must not move with the clock."""
 
 OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -65,7 +65,6 @@ def _describe_security(base_url: str) -> Json:
         "extension": [
             {"url": OAUTH_URIS, "extension": [{"url": "token", "valueUri": f"{origin}/oauth/token"}]},
         ],
-        "cors": False,
         "service": [
             {
                 "coding": [{"system": SECURITY_SERVICE, "code": "SMART-on-FHIR", "display": "SMART-on-FHIR"}],

@@ -76,7 +76,14 @@ class _Reader:
         raise _RefusedError("a document type is not allowed")
 
     def refuse_instruction(self, *_args: object) -> None:
-        raise _RefusedError("a processing instruction is not allowed")
+        raise _RefusedError("a declaration or processing instruction is not allowed")
+
+    def refuse_cdata(self) -> None:
+        raise _RefusedError("a CDATA section is not allowed")  # HTML ends it at the first >, and runs what follows
+
+    def comment(self, characters: str) -> None:
+        if characters.startswith((">", "->")):
+            raise _RefusedError("a comment may not begin with >")  # HTML takes <!--> for a whole comment
 
 
 def _show(name: str) -> str:
@@ -103,7 +110,10 @@ def check_narrative(div: Any) -> list[Fault]:
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.refuse_doctype
+    parser.XmlDeclHandler = reader.refuse_instruction
     parser.ProcessingInstructionHandler = reader.refuse_instruction
+    parser.StartCdataSectionHandler = reader.refuse_cdata
+    parser.CommentHandler = reader.comment
     try:
         parser.Parse(div.encode("utf-8", "surrogatepass"), True)
     except expat.ExpatError as error:

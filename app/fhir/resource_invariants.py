@@ -86,8 +86,8 @@ def _has_value_in_one_place(node: Node) -> bool:
     return own.isdisjoint(theirs)
 
 
-def _freeze(node: Node) -> frozenset[tuple[str, str]]:
-    return frozenset((str(key), repr(value)) for key, value in node.items())
+def _freeze(coding: Node) -> tuple[str, ...]:
+    return tuple(text(coding, name) for name in ("system", "version", "code", "display"))
 
 
 def _is_not_home(node: Node) -> bool:

@@ -25,7 +25,7 @@ _REASONS = {
 def _find_model(name: str) -> type[BaseModel] | None:
     try:
         model: type[BaseModel] = get_fhir_model_class(name)
-    except LookupError:  # a type that R4B has dropped
+    except (LookupError, ValueError):  # a type that R4B has dropped
         return None
     return model
 
@@ -48,6 +48,9 @@ def ask_models(resource: dict[str, Any], place: str, findings: Findings) -> None
             if not _is_allowed_by_r4(each["type"], found):
                 reason = _REASONS.get(each["type"], "Refused by the FHIR models")
                 findings.add("structure", found[0], reason)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError):
+        # In contained resources of types without tables, values of any shape reach the models.
+        findings.add("structure", place, "The FHIR models cannot read this")
 
 
 def _trim(resource: dict[str, Any]) -> dict[str, Any]:
@@ -82,6 +85,8 @@ def _locate(resource: dict[str, Any], shape: Shape, loc: tuple[int | str, ...], 
     known: Shape | None = shape
     element: Element | None = None
     for step in loc:
+        if step == "root":  # the models' own name for a whole object
+            continue
         if isinstance(step, int):
             place = f"{place}[{step}]"
             node = node[step] if isinstance(node, list) and step < len(node) else None

@@ -186,6 +186,8 @@ class StructureWalk:
         self._note("code-invalid", place, check(value, binding))
 
     def _check_invariants(self, node: dict[str, Any], invariants: tuple[Invariant, ...], place: str) -> None:
+        if self.stopped:  # what is too deep may be a loop, and some invariants look at all that is below
+            return
         for invariant in invariants:
             for below in invariant.find(node, self.context):
                 self.findings.add("invariant", place + below, f"{invariant.key}: {invariant.demand}")
