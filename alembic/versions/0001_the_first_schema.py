@@ -329,6 +329,7 @@ def upgrade() -> None:
     sa.Column('secret', sa.LargeBinary(), nullable=False),
     sa.Column('status', sa.Text(collation='C'), server_default='active', nullable=False),
     sa.Column('error', sa.Text(), nullable=True),
+    sa.Column('failing_since', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('last_number', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True, precision=3), server_default=sa.text('clock_timestamp()'), nullable=False),
     sa.PrimaryKeyConstraint('id')

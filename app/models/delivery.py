@@ -57,7 +57,9 @@ class Event(SQLModel, table=True):
 class Webhook(SQLModel, table=True):
     """An endpoint that wants events; ``id`` is that of its Subscription resource.
 
-    ``secret`` is encrypted. ``last_number`` counts its events from 1, without gaps.
+    ``status`` is active, error (days of nothing but failure) or off (the receiver said 410). ``secret`` is sealed.
+    ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
+    events from 1, without gaps.
     """
 
     __tablename__ = "webhook"
@@ -69,6 +71,7 @@ class Webhook(SQLModel, table=True):
     secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
     error: str | None = Field(sa_column=Column(Text, nullable=True))
+    failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
 

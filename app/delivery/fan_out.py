@@ -1,0 +1,49 @@
+"""The dispatcher's work: of each event one delivery for each webhook that wants it, numbered per webhook."""
+
+from typing import Any
+
+from app.core.database import Connection
+
+DISPATCHER_LOCK = 0x68616E646F6666  # "handoff"
+BATCH = 500
+
+FAN_OUT = """
+WITH batch AS MATERIALIZED (
+    SELECT id, topic, referral, audience FROM event WHERE fanned_out_at IS NULL ORDER BY id LIMIT $1
+), wanted AS (
+    SELECT w.id AS webhook_id, b.id AS event_id, b.referral,
+           row_number() OVER (PARTITION BY w.id ORDER BY b.id) AS place
+    FROM batch b JOIN webhook w
+      ON w.status <> 'off' AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
+), counted AS (
+    UPDATE webhook w SET last_number = w.last_number + c.many
+    FROM (SELECT webhook_id, count(*) AS many FROM wanted GROUP BY webhook_id) c
+    WHERE w.id = c.webhook_id RETURNING w.id, w.last_number - c.many AS before
+), made AS (
+    INSERT INTO delivery (webhook_id, event_id, referral, number)
+    SELECT w.webhook_id, w.event_id, w.referral, c.before + w.place
+    FROM wanted w JOIN counted c ON c.id = w.webhook_id ORDER BY w.event_id
+    RETURNING 1
+), marked AS (
+    UPDATE event e SET fanned_out_at = clock_timestamp() FROM batch b WHERE e.id = b.id RETURNING 1
+)
+SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM made)
+"""
+"""Within a referral, events become visible in the order of their ids, since each takes its number under the referral's
+lock; so the order of ids is the order of commits as far as order is promised."""
+
+
+async def become_dispatcher(connection: Connection) -> bool:
+    """Whether this connection is now the only one that fans out; it stays so until it is closed or gives it up."""
+    return await connection.fetchval("SELECT pg_try_advisory_lock($1)", DISPATCHER_LOCK) is True
+
+
+async def resign(connection: Connection) -> None:
+    """Lets another worker be the dispatcher."""
+    await connection.execute("SELECT pg_advisory_unlock($1)", DISPATCHER_LOCK)
+
+
+async def fan_out(connection: Connection) -> tuple[int, int]:
+    """(events taken, deliveries made) of one batch."""
+    row: Any = await connection.fetchrow(FAN_OUT, BATCH)
+    return int(row[0]), int(row[1])

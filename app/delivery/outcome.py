@@ -1,0 +1,69 @@
+"""What an answer means for a delivery: done, again later, or dead (delivery.md, On the wire)."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from app.core.outbound import Answer
+from app.delivery.claim import Result
+
+PATIENT_CLIENT_ERRORS = frozenset({408, 425, 429})
+OBEYED_WAITS = frozenset({429, 503})
+LONGEST_WAIT = 3_600
+CLIENT_ERROR_PATIENCE = 3_600
+"""Seconds for which a 4xx at the head of a stream is tried again: one poison event must not hold back the rest."""
+
+
+def parse_schedule(text: str) -> tuple[float, ...]:
+    """The delays before each attempt, in seconds. Raises ValueError."""
+    delays = tuple(float(each) for each in text.split(","))
+    if not all(0 <= each < 10_000_000 for each in delays):
+        raise ValueError(text)
+    return delays
+
+
+def judge_answer(answer: Answer, attempts: int, age: float, schedule: Sequence[float], milliseconds: int) -> Result:
+    """The result of an attempt that was answered; ``attempts`` counts it, ``age`` is seconds since the first."""
+    if 200 <= answer.status < 300:
+        return Result("delivered", 0, milliseconds, answer.status)
+    reason = f"answered {answer.status}"
+    if answer.status == 410:
+        # The webhook is turned off; what is queued waits in case the operator turns it on again.
+        return Result("queued", 0, milliseconds, answer.status, reason, answer.text)
+    delay = next_delay(attempts, schedule)
+    if delay is not None and answer.status in OBEYED_WAITS:
+        delay = read_wait(answer.retry_after, delay)
+    if delay is not None and 400 <= answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS:
+        left = CLIENT_ERROR_PATIENCE - age
+        delay = min(delay, left) if left > 0 else None
+    if delay is None:
+        return Result("dead", 0, milliseconds, answer.status, reason, answer.text)
+    return Result("queued", delay, milliseconds, answer.status, reason, answer.text)
+
+
+def judge_silence(reason: str, attempts: int, schedule: Sequence[float], milliseconds: int) -> Result:
+    """The result of an attempt that was not answered."""
+    delay = next_delay(attempts, schedule)
+    return Result("dead" if delay is None else "queued", delay or 0, milliseconds, None, reason)
+
+
+def next_delay(attempts: int, schedule: Sequence[float]) -> float | None:
+    """Seconds before the next attempt, with jitter so that many do not come back at once; None after the last."""
+    if attempts >= len(schedule):
+        return None
+    return schedule[attempts] * random.uniform(0.9, 1.1)  # noqa: S311 -- no secret
+
+
+def read_wait(retry_after: str | None, otherwise: float) -> float:
+    """The seconds that a Retry-After asks for, an hour at most (RFC 9110, 10.2.3)."""
+    if retry_after is None:
+        return otherwise
+    if retry_after.strip().isdigit():
+        return float(min(int(retry_after.strip()[:9]), LONGEST_WAIT))
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except (ValueError, TypeError):
+        return otherwise
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max((aware - datetime.now(UTC)).total_seconds(), 0), LONGEST_WAIT)

@@ -1,0 +1,66 @@
+"""Registered webhooks: endpoint, topics, secret."""
+
+import base64
+import secrets
+from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from app.core.addresses import may_connect, parse_networks
+from app.core.database import Connection
+from app.core.errors import Unprocessable
+from app.core.secrets import decrypt_secret, encrypt_secret
+from app.core.settings import Settings
+
+PURPOSE = "webhook secret"
+PREFIX = "whsec_"
+SECRET_BYTES = 32
+LONGEST_URL = 2_000
+WHERE = ("Subscription.channel.endpoint",)
+
+
+def check_endpoint(url: str, settings: Settings) -> None:
+    """Raises Unprocessable where webhooks may not go to this address.
+
+    A name is checked again, by its address, at each connection: what it resolves to may change.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise Unprocessable(f"{url!r} is not a URL", WHERE) from None
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url or not parts.hostname:
+        raise Unprocessable("The endpoint is not a URL of at most 2,000 plain characters", WHERE)
+    if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
+        raise Unprocessable("The endpoint holds a name, a password, a fragment or port 0", WHERE)
+    if parts.scheme != "https" and not (parts.scheme == "http" and settings.webhook_allow_http):
+        raise Unprocessable("The endpoint must be https (HANDOFF_WEBHOOK_ALLOW_HTTP allows http)", WHERE)
+    try:
+        ip_address(parts.hostname)
+    except ValueError:
+        return
+    if not may_connect(parts.hostname, parse_networks(settings.webhook_allowed_networks)):
+        raise Unprocessable(
+            "The endpoint's address is private or reserved (HANDOFF_WEBHOOK_ALLOWED_NETWORKS allows networks)", WHERE
+        )
+
+
+async def add_webhook(
+    connection: Connection, *, webhook_id: str, organization: str, url: str, topics: Sequence[str], secret_key: bytes
+) -> str:
+    """Stores an active webhook and gives its secret (``whsec_``), which is kept sealed. It hears of later events."""
+    secret = secrets.token_bytes(SECRET_BYTES)
+    await connection.execute(
+        "INSERT INTO webhook (id, organization, url, topics, secret) VALUES ($1, $2, $3, $4, $5)",
+        webhook_id,
+        organization,
+        url,
+        list(topics),
+        encrypt_secret(secret_key, secret, PURPOSE),
+    )
+    return PREFIX + base64.b64encode(secret).decode()
+
+
+def open_secret(secret_key: bytes, sealed: bytes) -> str:
+    """The secret of a stored webhook. Raises HandoffError where the key is another."""
+    return PREFIX + base64.b64encode(decrypt_secret(secret_key, sealed, PURPOSE)).decode()

@@ -1,0 +1,143 @@
+"""The background loop: one dispatcher among all workers fans events out, every worker sends."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from app.core.addresses import parse_networks
+from app.core.outbound import open_outbound
+from app.core.settings import Settings
+from app.delivery.claim import Claim, claim_due, finish
+from app.delivery.fan_out import become_dispatcher, fan_out
+from app.delivery.outcome import parse_schedule
+from app.delivery.send import Sender
+
+logger = logging.getLogger("handoff.delivery")
+
+EVENTS = "handoff_event"
+DELIVERIES = "handoff_delivery"
+POLL = 1.0
+"""Seconds between looks without a hint: NOTIFY is one, and hints get lost."""
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes, stop: asyncio.Event) -> None:
+    """Delivers until ``stop`` is set, then lets what is in flight end. Outlasts restarts of the database."""
+    connections = settings.webhook_concurrency
+    public_url = (settings.public_url or "http://127.0.0.1:8000").rstrip("/")
+    async with open_outbound(parse_networks(settings.webhook_allowed_networks), connections) as client:
+        sender = Sender(
+            pool,
+            client,
+            secret_key,
+            f"{public_url}/fhir",
+            parse_schedule(settings.webhook_retry_schedule),
+            settings.webhook_timeout,
+        )
+        worker = Worker(pool, settings, sender, stop)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.dispatch())
+            group.create_task(worker.send())
+
+
+async def wait_for(wake: asyncio.Event, seconds: float) -> None:
+    """Until woken, or for the time given."""
+    try:
+        await asyncio.wait_for(wake.wait(), seconds)
+    except TimeoutError:
+        return
+    finally:
+        wake.clear()
+
+
+@dataclass
+class Worker:
+    """One worker process's loops and what is under way in them."""
+
+    pool: asyncpg.Pool
+    settings: Settings
+    sender: Sender
+    stop: asyncio.Event
+    events_came: asyncio.Event = field(default_factory=asyncio.Event)
+    deliveries_due: asyncio.Event = field(default_factory=asyncio.Event)
+    under_way: Counter[str] = field(default_factory=Counter)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def dispatch(self) -> None:
+        """Listens, and fans out while this worker is the dispatcher."""
+        stopping = asyncio.create_task(self.wake_at_stop())
+        while not self.stop.is_set():
+            try:
+                async with self.pool.acquire() as connection:
+                    await self.dispatch_on(connection)
+            except DATABASE_AWAY as error:
+                logger.warning("The database is away from the dispatcher: %s", type(error).__name__)
+                await wait_for(self.events_came, POLL)
+        await stopping
+
+    async def wake_at_stop(self) -> None:
+        await self.stop.wait()
+        self.events_came.set()
+        self.deliveries_due.set()
+
+    async def dispatch_on(self, connection: Any) -> None:
+        """The dispatcher's loop on one connection, whose session holds the dispatcher's lock."""
+        await connection.add_listener(EVENTS, lambda *_: self.events_came.set())
+        await connection.add_listener(DELIVERIES, lambda *_: self.deliveries_due.set())
+        dispatcher = False
+        while not self.stop.is_set():
+            dispatcher = dispatcher or await become_dispatcher(connection)
+            events, deliveries = await fan_out(connection) if dispatcher else (0, 0)
+            if deliveries:
+                self.deliveries_due.set()
+                await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
+            if not events:
+                await wait_for(self.events_came, POLL)
+
+    async def send(self) -> None:
+        """Claims and sends, as many at once as the settings allow."""
+        while not self.stop.is_set():
+            try:
+                claims = await self.claim()
+            except DATABASE_AWAY as error:
+                logger.warning("The database is away from the sender: %s", type(error).__name__)
+                claims = []
+            for claim in claims:
+                self.under_way[claim.webhook_id] += 1
+                task = asyncio.create_task(self.carry(claim))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+            if not claims:
+                await wait_for(self.deliveries_due, POLL)
+        await asyncio.gather(*self.tasks)
+
+    async def claim(self) -> list[Claim]:
+        """What this worker can take now: no webhook gets more than a quarter of its hands."""
+        free = self.settings.webhook_concurrency - len(self.tasks)
+        most_each = max(1, self.settings.webhook_concurrency // 4)
+        if free <= 0:
+            return []
+        busy = [webhook for webhook, count in self.under_way.items() if count >= most_each]
+        async with self.pool.acquire() as connection:
+            return await claim_due(
+                connection, free, lease_seconds=self.settings.webhook_lease, busy=busy, most_each=most_each
+            )
+
+    async def carry(self, claim: Claim) -> None:
+        """One attempt and its record; where the record fails, the lease runs out and it is tried again."""
+        try:
+            result = await self.sender.attempt(claim)
+            await finish(self.pool, claim, result)
+            if result.state == "dead":
+                logger.error("Delivery %d of webhook %s is dead: %s", claim.id, claim.webhook_id, result.reason)
+        except DATABASE_AWAY as error:
+            logger.warning("The database is away: delivery %d comes again: %s", claim.id, type(error).__name__)
+        finally:
+            self.under_way[claim.webhook_id] -= 1
+            if not self.under_way[claim.webhook_id]:
+                del self.under_way[claim.webhook_id]
+            self.deliveries_due.set()
