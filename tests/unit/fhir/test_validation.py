@@ -220,6 +220,14 @@ class TestPrimitiveExtensions:
     def test_broken(self, name: Resource, place: str) -> None:
         assert [expression for _, expression in find(patient(name=[name]))] == [f"Patient.name[0].{place}"]
 
+    @pytest.mark.parametrize("value", [{"valueString": "x"}, {}])
+    def test_of_an_extension_which_the_models_do_not_know(self, value: Resource) -> None:
+        extension = {"url": "http://example.org/x", **value, "_valueString": {"extension": [nest(0)]}}
+        assert find(patient(extension=[extension])) == []
+        assert find(patient(extension=[{**extension, "_valueCode": {"extension": [nest(0)]}}])) == [
+            ("structure", "Patient.extension[0].value")
+        ]
+
     def test_id_alone_is_no_content(self) -> None:
         assert find(patient(_birthDate={"id": "a"})) == [("invariant", "Patient.birthDate")]
 
