@@ -4,6 +4,8 @@ import base64
 import binascii
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.core.errors import HandoffError
@@ -24,6 +26,22 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     making.rename(path)
+
+
+@contextmanager
+def new_private_file(path: Path, text: str) -> Iterator[None]:
+    """A file that only we read, kept if the block succeeds. Raises HandoffError where there is one already."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise HandoffError(f"{path} is there already; it was left as it is") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    try:
+        yield
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def write_address(data_dir: Path, name: str, url: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from app.core.errors import HandoffError
+from app.core.errors import Conflict, HandoffError
 
 SYSTEM_USER = "handoff"
 SYSTEM_HOME = Path("/var/lib/handoff")
@@ -86,8 +86,8 @@ class RunningPostgres:
 def start_postgres(data_dir: Path) -> RunningPostgres:
     """The PostgreSQL of a data directory, made if need be, running.
 
-    One that a killed process left running is adopted. Raises HandoffError where another process owns it, or where it
-    does not start.
+    One that a killed process left running is adopted. Raises Conflict where another process owns it, HandoffError
+    where it does not start.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = take_lock(data_dir / "postgres.lock")
@@ -103,14 +103,14 @@ def start_postgres(data_dir: Path) -> RunningPostgres:
 
 
 def take_lock(path: Path) -> int:
-    """An exclusive lock that lasts as long as this process. Raises HandoffError naming who has it."""
+    """An exclusive lock that lasts as long as this process. Raises Conflict naming who has it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.read(lock, 20).decode() or "unknown"
         os.close(lock)
-        raise HandoffError(f"{path.parent} is in use by another handoff, process {owner}") from None
+        raise Conflict(f"{path.parent} is in use by another handoff, process {owner}") from None
     os.truncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     return lock
