@@ -228,6 +228,25 @@ class TestPrimitiveExtensions:
             ("structure", "Patient.extension[0].value")
         ]
 
+    @pytest.mark.parametrize(
+        "resource",
+        [
+            task(input=[{"type": {"text": "x"}, "_valueString": {"extension": [nest(0)]}}]),
+            {
+                "resourceType": "CapabilityStatement",
+                "status": "draft",
+                "kind": "requirements",
+                "description": "x",
+                "date": "2024",
+                "fhirVersion": "4.0.1",
+                "_format": [{"extension": [nest(0)]}],
+                "rest": [{"mode": "server"}],
+            },
+        ],
+    )
+    def test_required_by_extension_which_the_models_refuse(self, resource: Resource) -> None:
+        assert find(resource) == []
+
     def test_id_alone_is_no_content(self) -> None:
         assert find(patient(_birthDate={"id": "a"})) == [("invariant", "Patient.birthDate")]
 
