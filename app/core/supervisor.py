@@ -177,6 +177,9 @@ def bind_listener(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise HandoffError(f"Cannot listen on {host} port {port}: {error.strerror}") from error
+    # Inherited by each connection. uvicorn takes a given descriptor for a Unix socket, on which nobody sets it, and
+    # then every answer waits 40 ms for the client's delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 

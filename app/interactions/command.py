@@ -20,7 +20,7 @@ STATEMENT_TIMEOUT = 600.0
 @asynccontextmanager
 async def open_hub(settings: Settings, url: str) -> AsyncIterator[Hub]:
     """What the interactions need, on a small pool of its own."""
-    pool = await open_pool(url, size=2, application_name="handoff-command", statement_timeout=STATEMENT_TIMEOUT)
+    pool = await open_pool(url, size=4, application_name="handoff-command", statement_timeout=STATEMENT_TIMEOUT)
     try:
         yield Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
     finally:
