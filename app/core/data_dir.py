@@ -1,8 +1,8 @@
 """The data directory: the server's address, its database's, and its secret key, for the commands beside it."""
 
 import base64
-import binascii
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ ADDRESS = "server.url"
 DATABASE = "database.url"
 KEY = "secret.key"
 KEY_BYTES = 32
+KEY_TEXT = re.compile(r"[A-Za-z0-9_-]{43}=?")
 
 
 def write_private(path: Path, text: str) -> None:
@@ -84,10 +85,7 @@ def make_key(path: Path) -> None:
 
 
 def read_key(text: str, source: str) -> bytes:
-    try:
-        key = base64.urlsafe_b64decode(text)
-    except (ValueError, binascii.Error):
-        key = b""
-    if len(key) != KEY_BYTES:
+    """The key that a text holds. Python's decoder passes over what is not base64, and so would take a damaged key."""
+    if not KEY_TEXT.fullmatch(text):
         raise HandoffError(f"{source} must hold {KEY_BYTES} bytes in URL-safe base64")
-    return key
+    return base64.urlsafe_b64decode(f"{text.rstrip('=')}=")

@@ -1,0 +1,38 @@
+"""The settings: from the environment, frozen, each explained."""
+
+import pytest
+from pydantic import ValidationError
+
+from app.core.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"HANDOFF_{name.upper()}", raising=False)
+
+
+def test_every_setting_is_explained() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith((".", ")")), name
+
+
+def test_the_environment_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_POOL_SIZE", "3")
+    monkeypatch.setenv("HANDOFF_REFERENCES", "strict")
+    settings = Settings()
+    assert (settings.pool_size, settings.references) == (3, "strict")
+
+
+def test_nothing_changes_a_setting_once_read() -> None:
+    with pytest.raises(ValidationError):
+        setattr(Settings(), "pool_size", 3)  # noqa: B010 -- written plainly, mypy would refuse it first
+
+
+@pytest.mark.parametrize(("name", "value"), [("REFERENCES", "maybe"), ("POOL_SIZE", "0"), ("TRUSTED_HOPS", "-1")])
+def test_a_setting_out_of_bounds_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HANDOFF_{name}", value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert caught.value.errors()[0]["loc"] == (name.lower(),)
