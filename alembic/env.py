@@ -1,13 +1,13 @@
 """Runs migrations on one connection, one process at a time."""
 
 import asyncio
+import os
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
-import app.models  # noqa: F401 -- registers the tables
+from app.store.migrate import open_engine
 
 LOCK = 0x68616E64  # "hand"
 
@@ -20,11 +20,13 @@ def run_migrations(connection: Connection) -> None:
 
 
 async def run_online() -> None:
-    """Connects to the address that app.store.migrate passed in."""
-    engine = create_async_engine(context.config.attributes["url"])
-    async with engine.begin() as connection:
-        await connection.run_sync(run_migrations)
-    await engine.dispose()
+    """Connects to the address that app.store.migrate passed in; the command `alembic` takes it from the settings."""
+    engine = open_engine(context.config.attributes.get("url") or os.environ["HANDOFF_DATABASE_URL"])
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(run_migrations)
+    finally:
+        await engine.dispose()
 
 
 asyncio.run(run_online())

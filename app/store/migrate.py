@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 
 import app.models  # noqa: F401 -- registers the tables
@@ -20,14 +21,17 @@ def build_config(url: str) -> Config:
     """Alembic's configuration, without a file. ``url`` is a PostgreSQL address as asyncpg takes it."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["url"] = engine_url(url)
+    config.attributes["url"] = url
     return config
 
 
-def engine_url(url: str) -> str:
-    """The address as SQLAlchemy takes it."""
-    _, _, rest = url.partition("://")
-    return f"postgresql+asyncpg://{rest}"
+def open_engine(url: str) -> AsyncEngine:
+    """An engine whose connections asyncpg opens: it reads addresses (sslmode and all) as for the server's pool."""
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(url)
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
 
 
 def upgrade_database(url: str) -> None:
@@ -42,7 +46,7 @@ def downgrade_database(url: str, revision: str) -> None:
 
 async def check_database(url: str) -> list[str]:
     """A line for each difference between the database and the program; none is well."""
-    engine = create_async_engine(engine_url(url))
+    engine = open_engine(url)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(list_differences)

@@ -1,9 +1,13 @@
 """The schema goes up, says that it fits, and comes down again, with data in it."""
 
+import subprocess
+import sys
+
 import asyncpg
 import pytest
+from sqlmodel import SQLModel
 
-from app.store.migrate import check_database, downgrade_database, upgrade_database
+from app.store.migrate import check_database, downgrade_database, open_engine, upgrade_database
 from tests.conftest import name_database, run_sql, swap_database
 
 
@@ -41,3 +45,48 @@ async def test_a_difference_is_told(database_url: str) -> None:
 async def test_an_unmigrated_database_is_told(empty_url: str) -> None:
     [difference] = await check_database(empty_url)
     assert "handoff db upgrade" in difference
+
+
+CATALOG = """
+SELECT 'column', table_name, column_name, data_type, udt_name, collation_name, is_nullable, column_default,
+    identity_generation, datetime_precision::text
+FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+UNION ALL SELECT 'index', tablename, indexname, indexdef, '', '', '', '', '', ''
+FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+UNION ALL SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', '', '', '', ''
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> to_regclass('alembic_version')
+ORDER BY 1, 2, 3, 4
+"""
+
+
+async def read_catalog(url: str) -> list[tuple[str | None, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(CATALOG)]
+    finally:
+        await connection.close()
+
+
+async def test_the_migrations_make_what_the_models_say_to_the_letter(
+    postgres_url: str, pool: asyncpg.Pool, database_url: str
+) -> None:
+    name = name_database("models")
+    async with pool.acquire() as connection:
+        await connection.execute(f"CREATE DATABASE {name}")
+        url = swap_database(postgres_url, name)
+        engine = open_engine(url)
+        async with engine.begin() as made:
+            await made.run_sync(SQLModel.metadata.create_all)
+            await made.exec_driver_sql("CREATE TABLE alembic_version ()")
+        await engine.dispose()
+        wanted = await read_catalog(url)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    assert len(wanted) > 200
+    assert await read_catalog(database_url) == wanted
+
+
+def test_of_several_processes_at_once_one_migrates_in_silence(empty_url: str) -> None:
+    code = "import sys; from app.store.migrate import upgrade_database; upgrade_database(sys.argv[1])"
+    command = [sys.executable, "-W", "error", "-c", code, empty_url]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(each.communicate(timeout=60), each.returncode) for each in started] == [((b"", b""), 0)] * 4
