@@ -87,7 +87,7 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
     try:
         yield opened
     finally:
-        await opened.close()
+        opened.terminate()
 
 
 @pytest.fixture

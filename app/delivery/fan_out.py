@@ -38,11 +38,6 @@ async def become_dispatcher(connection: Connection) -> bool:
     return await connection.fetchval("SELECT pg_try_advisory_lock($1)", DISPATCHER_LOCK) is True
 
 
-async def resign(connection: Connection) -> None:
-    """Lets another worker be the dispatcher."""
-    await connection.execute("SELECT pg_advisory_unlock($1)", DISPATCHER_LOCK)
-
-
 async def fan_out(connection: Connection) -> tuple[int, int]:
     """(events taken, deliveries made) of one batch."""
     row: Any = await connection.fetchrow(FAN_OUT, BATCH)

@@ -5,21 +5,26 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from app.core.errors import Invalid
 from app.core.outbound import Answer
 from app.delivery.claim import Result
 
 PATIENT_CLIENT_ERRORS = frozenset({408, 425, 429})
 OBEYED_WAITS = frozenset({429, 503})
 LONGEST_WAIT = 3_600
+LONGEST_DELAY = 10_000_000
 CLIENT_ERROR_PATIENCE = 3_600
 """Seconds for which a 4xx at the head of a stream is tried again: one poison event must not hold back the rest."""
 
 
 def parse_schedule(text: str) -> tuple[float, ...]:
-    """The delays before each attempt, in seconds. Raises ValueError."""
-    delays = tuple(float(each) for each in text.split(","))
-    if not all(0 <= each < 10_000_000 for each in delays):
-        raise ValueError(text)
+    """The delays before each attempt, in seconds. Raises Invalid."""
+    try:
+        delays = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        delays = ()
+    if not delays or not all(0 <= each < LONGEST_DELAY for each in delays):
+        raise Invalid(f"HANDOFF_WEBHOOK_RETRY_SCHEDULE is seconds, comma-separated, not {text!r}")
     return delays
 
 

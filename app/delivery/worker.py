@@ -86,17 +86,26 @@ class Worker:
 
     async def dispatch_on(self, connection: Any) -> None:
         """The dispatcher's loop on one connection, whose session holds the dispatcher's lock."""
-        await connection.add_listener(EVENTS, lambda *_: self.events_came.set())
-        await connection.add_listener(DELIVERIES, lambda *_: self.deliveries_due.set())
-        dispatcher = False
-        while not self.stop.is_set():
-            dispatcher = dispatcher or await become_dispatcher(connection)
-            events, deliveries = await fan_out(connection) if dispatcher else (0, 0)
-            if deliveries:
-                self.deliveries_due.set()
-                await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
-            if not events:
-                await wait_for(self.events_came, POLL)
+
+        def hear(_connection: object, _pid: int, channel: str, _payload: object) -> None:
+            (self.events_came if channel == EVENTS else self.deliveries_due).set()
+
+        for channel in (EVENTS, DELIVERIES):
+            await connection.add_listener(channel, hear)
+        try:
+            dispatcher = False
+            while not self.stop.is_set():
+                dispatcher = dispatcher or await become_dispatcher(connection)
+                events, deliveries = await fan_out(connection) if dispatcher else (0, 0)
+                if deliveries:
+                    self.deliveries_due.set()
+                    await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
+                if not events:
+                    await wait_for(self.events_came, POLL)
+        finally:
+            # Given back to the pool, the session is reset, and the dispatcher's lock goes with it.
+            for channel in (EVENTS, DELIVERIES):
+                await connection.remove_listener(channel, hear)
 
     async def send(self) -> None:
         """Claims and sends, as many at once as the settings allow."""

@@ -1,0 +1,152 @@
+"""`handoff serve` as a process: it answers, survives what is killed, and leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+from app.core.embedded_postgres import prepare_layout, start_postgres
+
+PATIENCE = 60
+
+
+class Server:
+    """A `serve` of its own; ``address`` is what it printed."""
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")}
+        self.data_dir = data_dir
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert self.process.stdout is not None
+        self.said = ""
+        while "Ctrl-C" not in self.said:
+            line = self.process.stdout.readline()
+            assert line, f"serve ended before it was ready: {self.said}"
+            self.said += line
+        self.address = re.findall(r"curl (http://\S+)/fhir/metadata", self.said)[0]
+
+    @property
+    def family(self) -> list[psutil.Process]:
+        """All of its processes, PostgreSQL's too."""
+        mine = psutil.Process(self.process.pid)
+        pid_file = prepare_layout(self.data_dir.resolve()).cluster / "postmaster.pid"
+        main = psutil.Process(int(pid_file.read_text().split()[0]))
+        return [*mine.children(recursive=True), main, *main.children(recursive=True), mine]
+
+    def web_processes(self) -> list[psutil.Process]:
+        return [
+            each for each in psutil.Process(self.process.pid).children() if has_ended(each) is False and is_web(each)
+        ]
+
+    def answers(self) -> bool:
+        try:
+            with urlopen(f"{self.address}/readyz", timeout=5) as response:
+                return bool(response.status == 200)
+        except (URLError, OSError):
+            return False
+
+
+def is_web(process: psutil.Process) -> bool:
+    return "uvicorn" in process.cmdline()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def await_that(condition: Callable[[], bool]) -> None:
+    """Looks again and again until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """A data directory; what runs on it at the end is stopped, and its data deleted."""
+    yield tmp_path / "data"
+    start_postgres(tmp_path / "data").destroy()
+
+
+@pytest.fixture
+def server(data_dir: Path) -> Iterator[Server]:
+    started = Server(data_dir)
+    yield started
+    stop(started)
+
+
+def stop(server: Server) -> int:
+    server.process.send_signal(signal.SIGTERM)
+    server.process.communicate(timeout=PATIENCE)
+    return server.process.returncode
+
+
+def test_a_clean_stop_leaves_no_process_and_no_address(server: Server) -> None:
+    assert server.answers()
+    family = server.family
+    assert stop(server) == 0
+    await_that(lambda: all(map(has_ended, family)))
+    assert not (server.data_dir / "server.url").exists()
+    assert not (server.data_dir / "database.url").exists()
+
+
+def test_a_killed_web_process_is_started_again(server: Server) -> None:
+    [first] = server.web_processes()
+    first.kill()
+    await_that(lambda: server.web_processes() not in ([], [first]))
+    await_that(server.answers)
+
+
+def test_the_children_end_when_the_supervisor_is_killed(server: Server) -> None:
+    children = psutil.Process(server.process.pid).children()
+    server.process.kill()
+    server.process.communicate(timeout=PATIENCE)
+    await_that(lambda: all(map(has_ended, children)))
+
+
+def test_after_a_kill_of_everything_the_next_start_works(server: Server) -> None:
+    for each in server.family:
+        each.kill()
+    server.process.communicate(timeout=PATIENCE)
+    again = Server(server.data_dir, "--demo", "--workers", "2", "--no-delivery")
+    try:
+        assert again.answers()
+        assert len(again.web_processes()) == 2
+        assert "18 resources made now" in again.said
+        with urlopen(f"{again.address}/fhir/metadata") as response:
+            assert again.address.encode() in response.read()
+    finally:
+        assert stop(again) == 0
+
+
+def test_answers_do_not_wait_for_delayed_acknowledgements(server: Server) -> None:
+    import http.client
+
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=5)
+    times = []
+    for _ in range(30):
+        began = time.perf_counter()
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+        times.append(time.perf_counter() - began)
+    connection.close()
+    assert sorted(times)[15] < 0.035
+
+
+def test_too_many_connections_are_refused_before_the_start(data_dir: Path) -> None:
+    command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    ended = subprocess.run([*command, "--workers", "20"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 1
+    assert "max_connections 100" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,15 @@
+"""Waits for a condition, never for luck."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+TURN = 0.01
+PATIENCE = 30
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Looks again and again until the condition holds; fails after ``PATIENCE`` seconds."""
+    never = asyncio.get_running_loop().create_future()
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():
+            await asyncio.wait([never], timeout=TURN)
