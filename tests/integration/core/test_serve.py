@@ -1,5 +1,6 @@
 """`handoff serve` as a process: it answers, survives what is killed, and leaves nothing behind."""
 
+import http.client
 import os
 import re
 import signal
@@ -44,9 +45,8 @@ class Server:
         return [*mine.children(recursive=True), main, *main.children(recursive=True), mine]
 
     def web_processes(self) -> list[psutil.Process]:
-        return [
-            each for each in psutil.Process(self.process.pid).children() if has_ended(each) is False and is_web(each)
-        ]
+        children = psutil.Process(self.process.pid).children()
+        return [each for each in children if not has_ended(each) and "uvicorn" in each.cmdline()]
 
     def answers(self) -> bool:
         try:
@@ -54,10 +54,6 @@ class Server:
                 return bool(response.status == 200)
         except (URLError, OSError):
             return False
-
-
-def is_web(process: psutil.Process) -> bool:
-    return "uvicorn" in process.cmdline()
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -131,8 +127,6 @@ def test_after_a_kill_of_everything_the_next_start_works(server: Server) -> None
 
 
 def test_answers_do_not_wait_for_delayed_acknowledgements(server: Server) -> None:
-    import http.client
-
     connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=5)
     times = []
     for _ in range(30):
