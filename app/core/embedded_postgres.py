@@ -102,6 +102,15 @@ def start_postgres(data_dir: Path) -> RunningPostgres:
     return RunningPostgres(f"postgresql://handoff@/postgres?host={layout.socket}", layout, lock)
 
 
+def discard_postgres(data_dir: Path) -> None:
+    """Deletes the data of one that was stopped. Raises Conflict where it is in use."""
+    lock = take_lock(data_dir / "postgres.lock")
+    try:
+        shutil.rmtree(prepare_layout(data_dir.resolve()).home)
+    finally:
+        os.close(lock)
+
+
 def take_lock(path: Path) -> int:
     """An exclusive lock that lasts as long as this process. Raises Conflict naming who has it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
