@@ -48,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             yield
         finally:
+            await app.state.hub.announcer.close()
             await pool.close()
 
     app = FastAPI(title="Warm Handoff", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)

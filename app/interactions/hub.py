@@ -26,8 +26,17 @@ class Announcer:
     async def run(self) -> None:
         while self.due:
             self.due = False
-            async with self.pool.acquire() as connection:
-                await announce_events(connection)
+            try:
+                async with self.pool.acquire() as connection:
+                    await announce_events(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                # It was a hint: the dispatcher looks by itself too.
+                return
+
+    async def close(self) -> None:
+        """Waits for the last NOTIFY, before the pool is closed."""
+        if self.running:
+            await self.running
 
 
 @dataclass

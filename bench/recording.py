@@ -1,0 +1,59 @@
+"""Records the statements that one request runs, and makes them into those of others: the floor's material."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+from app.core.caller import Caller
+from app.interactions.hub import Hub
+from bench.floor import Statement
+from bench.stage import Stage
+
+Work = Callable[[Hub, Caller], Awaitable[Any]]
+Renaming = Sequence[tuple[str, str]]
+
+
+def act_as(organization: str, role: str) -> Caller:
+    """A caller as the token of the bench's client makes it."""
+    permissions = (("*", frozenset("cruds")),)
+    if role == "provider":
+        return Caller(f"{organization}-{role}", organization, "provider", permissions)
+    return Caller(f"{organization}-{role}", organization, "referrer", permissions)
+
+
+async def record(stage: Stage, caller: Caller, work: Work) -> tuple[list[Statement], Any]:
+    """The statements of ``work``, run in this process, and its answer."""
+    heard: list[Statement] = []
+
+    def listen(query: Any) -> None:
+        heard.append((query.query, tuple(query.args)))
+
+    async def prepare(connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(listen)
+
+    pool = await asyncpg.create_pool(stage.url, min_size=1, max_size=1, init=prepare, reset=keep)
+    try:
+        hub = Hub(stage.settings, pool, f"{stage.address}/fhir")
+        answer = await work(hub, caller)
+        await hub.announcer.close()
+    finally:
+        pool.terminate()
+    return [each for each in heard if "pg_notify" not in each[0]], answer
+
+
+async def keep(_: object) -> None:
+    """The server's pool resets a session between requests; the floor, which has no pool, does not."""
+
+
+def rename(unit: Sequence[Statement], names: Renaming) -> list[Statement]:
+    """The same statements about other resources."""
+    return [(text, tuple(rename_value(value, names) for value in values)) for text, values in unit]
+
+
+def rename_value(value: Any, names: Renaming) -> Any:
+    if isinstance(value, str):
+        for old, new in names:
+            value = value.replace(old, new)
+        return value
+    return [rename_value(each, names) for each in value] if isinstance(value, list) else value
