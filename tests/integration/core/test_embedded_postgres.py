@@ -14,6 +14,7 @@ import pytest
 
 from app.core.embedded_postgres import prepare_layout, start_postgres
 from app.core.errors import Conflict
+from tests.integration.core.processes import await_that, has_ended, kill_all
 
 OWNER = """
 import sys
@@ -69,11 +70,6 @@ def postmaster(url: str) -> psutil.Process:
     return psutil.Process(int(ask(url, "SELECT pg_read_file('postmaster.pid')").split()[0]))
 
 
-def has_ended(process: psutil.Process) -> bool:
-    """Whether it runs no more; what nobody has waited for yet is a zombie."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 def end_owner(owner: subprocess.Popen[str]) -> None:
     owner.kill()
     owner.wait()
@@ -84,7 +80,7 @@ def test_what_is_written_outlasts_a_stop(data_dir: Path) -> None:
     ask(first.url, "CREATE TABLE kept AS SELECT 'chị Hương' AS name")
     main = postmaster(first.url)
     first.stop()
-    assert has_ended(main)
+    await_that(lambda: has_ended(main))
     assert not (first.layout.cluster / "postmaster.pid").exists()
     second = start_postgres(data_dir)
     try:
@@ -110,8 +106,7 @@ def test_after_a_kill_of_everything_nothing_is_lost(data_dir: Path, owner: subpr
     main = postmaster(address(data_dir))
     victims = [main, *main.children(recursive=True)]
     end_owner(owner)
-    for each in victims:
-        each.kill()
+    kill_all(victims)
     again = start_postgres(data_dir)
     try:
         assert ask(again.url, "SELECT number FROM kept") == 7
@@ -125,7 +120,7 @@ def test_one_that_a_killed_owner_left_is_adopted(data_dir: Path, owner: subproce
     adopted = start_postgres(data_dir)
     assert postmaster(adopted.url) == left
     adopted.stop()
-    assert has_ended(left)
+    await_that(lambda: has_ended(left))
 
 
 def test_one_whose_postmaster_alone_was_killed_starts_again(data_dir: Path, owner: subprocess.Popen[str]) -> None:

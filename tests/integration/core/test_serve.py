@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from app.core.embedded_postgres import prepare_layout, start_postgres
-
-PATIENCE = 60
+from tests.integration.core.processes import PATIENCE, await_that, has_ended, kill_all, runs_uvicorn
 
 
 class Server:
@@ -45,8 +44,7 @@ class Server:
         return [*mine.children(recursive=True), main, *main.children(recursive=True), mine]
 
     def web_processes(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children()
-        return [each for each in children if not has_ended(each) and "uvicorn" in each.cmdline()]
+        return list(filter(runs_uvicorn, psutil.Process(self.process.pid).children()))
 
     def answers(self) -> bool:
         try:
@@ -54,18 +52,6 @@ class Server:
                 return bool(response.status == 200)
         except (URLError, OSError):
             return False
-
-
-def has_ended(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def await_that(condition: Callable[[], bool]) -> None:
-    """Looks again and again until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -99,7 +85,7 @@ def test_a_clean_stop_leaves_no_process_and_no_address(server: Server) -> None:
 
 def test_a_killed_web_process_is_started_again(server: Server) -> None:
     [first] = server.web_processes()
-    first.kill()
+    kill_all([first])
     await_that(lambda: server.web_processes() not in ([], [first]))
     await_that(server.answers)
 
@@ -112,8 +98,7 @@ def test_the_children_end_when_the_supervisor_is_killed(server: Server) -> None:
 
 
 def test_after_a_kill_of_everything_the_next_start_works(server: Server) -> None:
-    for each in server.family:
-        each.kill()
+    kill_all(server.family)
     server.process.communicate(timeout=PATIENCE)
     again = Server(server.data_dir, "--demo", "--workers", "2", "--no-delivery")
     try:
