@@ -360,7 +360,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id'),
     sa.UniqueConstraint('webhook_id', 'number')
     )
-    op.create_index('delivery_due', 'delivery', ['due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'queued'"))
+    op.create_index('delivery_due', 'delivery', ['webhook_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_index('delivery_stream', 'delivery', ['webhook_id', 'referral', 'number'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_table('attempt',
     sa.Column('delivery_id', sa.BigInteger(), nullable=False),

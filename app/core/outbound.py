@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 import httpcore
 import httpx
@@ -13,6 +15,10 @@ from app.core.addresses import Network, may_connect
 from app.core.errors import HandoffError
 
 LARGEST_ANSWER = 2_048
+CONNECT_SECONDS = 5.0
+"""For one address of a name, so that there is time left for its next one."""
+IDLE_SECONDS = 4.0
+"""Less than the 5 s after which common servers (Node.js, uvicorn) close: a request must not meet a closing one."""
 
 
 class OutboundFailure(HandoffError):
@@ -32,11 +38,15 @@ class Answer:
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a name, and connects only to an address that may be: the one checked is the one connected to."""
+    """Resolves a name, and connects only to an address that may be: the one checked is the one connected to.
 
-    def __init__(self, allowed: tuple[Network, ...]) -> None:
+    Names are resolved in threads of its own: a name server that is silent must not take those that others need.
+    """
+
+    def __init__(self, allowed: tuple[Network, ...], resolvers: int) -> None:
         self._allowed = allowed
         self._inner = httpcore.AnyIOBackend()
+        self._threads = ThreadPoolExecutor(resolvers, thread_name_prefix="resolve")
 
     async def connect_tcp(
         self,
@@ -46,13 +56,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """The stream to the first address that answers. Raises httpcore.ConnectError."""
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name does not resolve") from error
-        addresses = [str(each[4][0]) for each in found]
-        permitted = [each for each in dict.fromkeys(addresses) if may_connect(each, self._allowed)]
+        """The stream to the first address that answers. Raises httpcore.ConnectError, httpcore.ConnectTimeout."""
+        permitted = [each for each in await self.resolve(host, port) if may_connect(each, self._allowed)]
         failure: Exception = httpcore.ConnectError("the address is not allowed")
         for address in permitted:
             try:
@@ -60,6 +65,15 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a name, each once."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, find_addresses, host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name does not resolve") from error
+        return list(dict.fromkeys(found))
 
     async def connect_unix_socket(
         self,
@@ -74,83 +88,79 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """As httpcore asks between its own retries."""
         await asyncio.sleep(seconds)
 
-
-class BodyStream(httpx.AsyncByteStream):
-    """The body of an answer, closed with it."""
-
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._answer.aiter_stream():
-            yield part
-
-    async def aclose(self) -> None:
-        """Gives the connection back, or ends it."""
-        await self._answer.aclose()
+    def close(self) -> None:
+        """Lets the threads go, without waiting for silent name servers."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx on httpcore's pool, with the guarded backend."""
+def find_addresses(host: str, port: int) -> list[str]:
+    return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+class Outbound:
+    """The client: httpx's own connection pool (httpcore), kept alive per endpoint.
+
+    Without httpx's layer above it there is nothing to switch off: no cookies shared between receivers, no redirects,
+    no proxies or passwords from the environment. It is half the cost, too.
+    """
 
     def __init__(self, allowed: tuple[Network, ...], connections: int) -> None:
+        self._backend = GuardedBackend(allowed, max(16, 2 * connections))
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=connections,
             max_keepalive_connections=connections,
-            keepalive_expiry=30,
-            network_backend=GuardedBackend(allowed),
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=self._backend,
         )
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One request as it is: no redirect, no retry."""
-        answer = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=BodyStream(answer))
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def aclose(self) -> None:
-        """Ends all connections."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._pool.aclose()
+        self._backend.close()
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
+        """Posts, and reads the beginning of the answer, within ``deadline`` seconds. Raises OutboundFailure."""
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._exchange(url, body, headers)
+        except TimeoutError:
+            raise OutboundFailure(f"no whole answer within {deadline:g} s") from None
+        except FAILURES as error:
+            raise OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")) from error
 
-def open_outbound(allowed: tuple[Network, ...], connections: int) -> httpx.AsyncClient:
-    """The client; proxies and credentials of the environment are left aside."""
-    return httpx.AsyncClient(
-        transport=GuardedTransport(allowed, connections), follow_redirects=False, trust_env=False, timeout=60
-    )
-
-
-async def post(client: httpx.AsyncClient, url: str, body: bytes, headers: dict[str, str], deadline: float) -> Answer:
-    """Posts, and reads the beginning of the answer, all within ``deadline`` seconds. Raises OutboundFailure."""
-    try:
-        async with asyncio.timeout(deadline), client.stream("POST", url, content=body, headers=headers) as answer:
+    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        async with self._pool.stream(
+            "POST",
+            url,
+            headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+            content=body,
+            extensions={"timeout": {"connect": CONNECT_SECONDS}},
+        ) as answer:
             text = b""
-            async for part in answer.aiter_raw():
+            async for part in answer.aiter_stream():
                 text += part
                 if len(text) >= LARGEST_ANSWER:
                     break
+            wait = next((value for name, value in answer.headers if name.lower() == b"retry-after"), None)
             shown = text[:LARGEST_ANSWER].decode(errors="replace").replace("\0", "")
-            return Answer(answer.status_code, shown, answer.headers.get("retry-after"))
-    except TimeoutError:
-        raise OutboundFailure(f"no whole answer within {deadline:g} s") from None
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpx.HTTPError) as error:
-        raise OutboundFailure(describe(error)) from error
-    except (OSError, ValueError, httpx.InvalidURL) as error:
-        raise OutboundFailure(describe(error)) from error
+            return Answer(answer.status, shown, wait.decode("latin-1") if wait is not None else None)
 
 
-def describe(error: Any) -> str:
-    """What went wrong, in short: its kind, and its text as far as it is the library's own."""
-    return f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")
+FAILURES = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+    OSError,
+    ValueError,
+)
+
+
+def open_outbound(allowed: tuple[Network, ...], connections: int) -> Outbound:
+    """The client, to be entered."""
+    return Outbound(allowed, connections)

@@ -1,7 +1,7 @@
 """Takes due deliveries on a lease, and gives them back with what became of them."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,26 +9,34 @@ import asyncpg
 
 from app.core.database import Connection
 
-LOOKED_AT = 1_000
-"""Due deliveries that one claim weighs against each other."""
+SUSPECT_ATTEMPTS = 3
 
 CLAIM = """
-WITH heads AS (
-    SELECT d.id, d.webhook_id, d.due_at FROM delivery d JOIN webhook w ON w.id = d.webhook_id
-    WHERE d.state = 'queued' AND d.due_at <= clock_timestamp()
-      AND (d.leased_until IS NULL OR d.leased_until < clock_timestamp())
-      AND w.status = 'active' AND w.id <> ALL($4::text[])
-      AND NOT EXISTS (
-          SELECT 1 FROM delivery e WHERE e.state = 'queued' AND e.webhook_id = d.webhook_id
-             AND e.referral = d.referral AND e.number < d.number)
-    ORDER BY d.due_at, d.id LIMIT $6
-), fair AS (
-    SELECT id, row_number() OVER (PARTITION BY webhook_id ORDER BY due_at, id) AS place FROM heads
+WITH room AS MATERIALIZED (
+    SELECT w.id, CASE WHEN w.failing_since IS NULL THEN $5::int ELSE greatest(1, $5::int / 4) END
+                 - coalesce(b.hands, 0) AS free
+    FROM webhook w LEFT JOIN unnest($4::text[], $6::int[]) AS b(id, hands) ON b.id = w.id
+    WHERE w.status = 'active'
+), heads AS MATERIALIZED (
+    SELECT h.* FROM room r CROSS JOIN LATERAL (
+        SELECT d.id, d.due_at, d.attempts, d.lease IS NOT NULL AND d.attempts >= $8::int AS suspect
+        FROM delivery d
+        WHERE d.webhook_id = r.id AND d.state = 'queued' AND d.due_at <= now()
+          AND (d.leased_until IS NULL OR d.leased_until < now())
+          AND ($7::bool OR d.lease IS NULL OR d.attempts < $8::int)
+          AND d.number = (SELECT min(e.number) FROM delivery e WHERE e.state = 'queued'
+                            AND e.webhook_id = d.webhook_id AND e.referral = d.referral)
+        ORDER BY d.due_at, d.id LIMIT least(r.free, $1::int)
+    ) h WHERE r.free > 0
+), chosen AS (
+    SELECT id FROM (
+        SELECT *, row_number() OVER (PARTITION BY suspect ORDER BY attempts, due_at, id) AS place FROM heads
+    ) h WHERE NOT suspect OR place = 1 ORDER BY due_at, id LIMIT $1::int
 ), due AS (
     SELECT d.id FROM delivery d
-    WHERE d.id IN (SELECT id FROM fair WHERE place <= $5)
-      AND d.state = 'queued' AND (d.leased_until IS NULL OR d.leased_until < clock_timestamp())
-    ORDER BY d.due_at, d.id LIMIT $1 FOR UPDATE SKIP LOCKED
+    WHERE d.id = ANY(ARRAY(SELECT id FROM chosen))
+      AND d.state = 'queued' AND (d.leased_until IS NULL OR d.leased_until < now())
+    FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE delivery d SET attempts = d.attempts + 1, lease = $2,
         leased_until = clock_timestamp() + make_interval(secs => $3),
@@ -37,25 +45,32 @@ WITH heads AS (
 ), tried AS (
     INSERT INTO attempt (delivery_id, number) SELECT id, attempts FROM claimed
 )
-SELECT c.id, c.lease, c.attempts, c.number, extract(epoch FROM clock_timestamp() - c.first_tried_at)::float8,
+SELECT c.id, c.lease, c.attempts, c.number, (SELECT h.suspect FROM heads h WHERE h.id = c.id),
+       extract(epoch FROM clock_timestamp() - c.first_tried_at)::float8,
        w.id, w.organization, w.url, w.secret,
        e.topic, e.sequence, e.focus_type, e.focus_id, e.facts, e.created_at
 FROM claimed c JOIN webhook w ON w.id = c.webhook_id JOIN event e ON e.id = c.event_id
 """
-"""Only the earliest undelivered one of a stream (webhook, referral) is due; attempts count from the claim on, so that
-a delivery that kills its worker ends as a dead letter too."""
+"""Only the earliest undelivered one of a stream (webhook, referral) is due. Each webhook is looked at by itself, up to
+its free hands, so that the backlog of one costs the others nothing; a failing one has fewer hands. Attempts count from
+the claim on, so that a delivery that kills its worker ends as a dead letter too; one whose leases keep running out is a
+suspect and is tried without other suspects, so that the innocent that were under way beside it do not die with it."""
 
 FINISH = """
 WITH ended AS (
     UPDATE delivery SET state = $3, lease = NULL, leased_until = NULL,
         due_at = clock_timestamp() + make_interval(secs => $4),
         ended_at = CASE WHEN $3 = 'queued' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND lease = $2 RETURNING id, attempts, webhook_id
+    WHERE id = $1 AND lease = $2 RETURNING id, attempts, webhook_id, referral, due_at
+), behind AS (
+    UPDATE delivery f SET due_at = ended.due_at
+    FROM ended WHERE $3 = 'queued' AND f.state = 'queued' AND f.webhook_id = ended.webhook_id
+      AND f.referral = ended.referral AND f.id <> ended.id AND f.due_at < ended.due_at
 ), noted AS (
     UPDATE attempt a SET milliseconds = $5, status = $6, reason = $7, answer = $8
     FROM ended WHERE a.delivery_id = ended.id AND a.number = ended.attempts
 ), healthy AS (
-    UPDATE webhook w SET failing_since = NULL
+    UPDATE webhook w SET failing_since = NULL, error = NULL
     FROM ended WHERE $3 = 'delivered' AND w.id = ended.webhook_id AND w.failing_since IS NOT NULL
 ), failing AS (
     UPDATE webhook w SET failing_since = coalesce(w.failing_since, clock_timestamp()),
@@ -69,6 +84,8 @@ WITH ended AS (
 )
 SELECT count(*) FROM ended
 """
+"""What waits behind a failed head is due no earlier than it: a claim need not look at it. (Whoever makes a head due
+earlier must do so for its followers too.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,7 @@ class Claim:
     lease: str
     attempts: int
     number: int
+    suspect: bool
     age: float
     webhook_id: str
     organization: str
@@ -105,10 +123,26 @@ class Result:
 
 
 async def claim_due(
-    connection: Connection, most: int, *, lease_seconds: float, busy: Sequence[str], most_each: int
+    connection: Connection | asyncpg.Pool,
+    most: int,
+    *,
+    lease_seconds: float,
+    busy: Mapping[str, int],
+    most_each: int,
+    suspects: bool = True,
 ) -> list[Claim]:
-    """Up to ``most`` deliveries, ``most_each`` of one webhook, none of the ``busy`` ones."""
-    rows = await connection.fetch(CLAIM, most, secrets.token_hex(16), lease_seconds, list(busy), most_each, LOOKED_AT)
+    """Up to ``most`` deliveries; of one webhook so many that with the ``busy`` ones there are at most ``most_each``."""
+    rows = await connection.fetch(
+        CLAIM,
+        most,
+        secrets.token_hex(16),
+        lease_seconds,
+        list(busy),
+        most_each,
+        list(busy.values()),
+        suspects,
+        SUSPECT_ATTEMPTS,
+    )
     return [Claim(*row) for row in rows]
 
 

@@ -20,8 +20,11 @@ WITH batch AS MATERIALIZED (
     FROM (SELECT webhook_id, count(*) AS many FROM wanted GROUP BY webhook_id) c
     WHERE w.id = c.webhook_id RETURNING w.id, w.last_number - c.many AS before
 ), made AS (
-    INSERT INTO delivery (webhook_id, event_id, referral, number)
-    SELECT w.webhook_id, w.event_id, w.referral, c.before + w.place
+    INSERT INTO delivery (webhook_id, event_id, referral, number, due_at)
+    SELECT w.webhook_id, w.event_id, w.referral, c.before + w.place,
+           greatest(clock_timestamp(), (
+               SELECT d.due_at FROM delivery d WHERE d.state = 'queued' AND d.webhook_id = w.webhook_id
+                  AND d.referral = w.referral ORDER BY d.number LIMIT 1))
     FROM wanted w JOIN counted c ON c.id = w.webhook_id ORDER BY w.event_id
     RETURNING 1
 ), marked AS (

@@ -38,7 +38,8 @@ def judge_answer(answer: Answer, attempts: int, age: float, schedule: Sequence[f
         return Result("queued", 0, milliseconds, answer.status, reason, answer.text)
     delay = next_delay(attempts, schedule)
     if delay is not None and answer.status in OBEYED_WAITS:
-        delay = read_wait(answer.retry_after, delay)
+        # It may only lengthen: ten times "0" must not use up the whole schedule within a second.
+        delay = max(delay, read_wait(answer.retry_after, delay))
     if delay is not None and 400 <= answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS:
         left = CLIENT_ERROR_PATIENCE - age
         delay = min(delay, left) if left > 0 else None
@@ -64,11 +65,12 @@ def read_wait(retry_after: str | None, otherwise: float) -> float:
     """The seconds that a Retry-After asks for, an hour at most (RFC 9110, 10.2.3)."""
     if retry_after is None:
         return otherwise
-    if retry_after.strip().isdigit():
-        return float(min(int(retry_after.strip()[:9]), LONGEST_WAIT))
+    seconds = retry_after.strip()
+    if seconds.isascii() and seconds.isdigit():
+        return float(min(int(seconds[:9]), LONGEST_WAIT))
     try:
         moment = parsedate_to_datetime(retry_after)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return otherwise
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max((aware - datetime.now(UTC)).total_seconds(), 0), LONGEST_WAIT)

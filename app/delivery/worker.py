@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import asyncpg
 from app.core.addresses import parse_networks
 from app.core.outbound import open_outbound
 from app.core.settings import Settings
-from app.delivery.claim import Claim, claim_due, finish
+from app.delivery.claim import Claim, Result, claim_due, finish
 from app.delivery.fan_out import become_dispatcher, fan_out
 from app.delivery.outcome import parse_schedule
 from app.delivery.send import Sender
@@ -22,7 +23,10 @@ EVENTS = "handoff_event"
 DELIVERIES = "handoff_delivery"
 POLL = 1.0
 """Seconds between looks without a hint: NOTIFY is one, and hints get lost."""
-DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+RECORD_PAUSE = 0.5
+LEASE_MARGIN = 10.0
+"""Seconds by which a lease outlives its attempt at least, whatever the settings say."""
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes, stop: asyncio.Event) -> None:
@@ -37,6 +41,7 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             f"{public_url}/fhir",
             parse_schedule(settings.webhook_retry_schedule),
             settings.webhook_timeout,
+            max(settings.webhook_lease, settings.webhook_timeout + LEASE_MARGIN),
         )
         worker = Worker(pool, settings, sender, stop)
         async with asyncio.TaskGroup() as group:
@@ -66,6 +71,7 @@ class Worker:
     deliveries_due: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    suspects: int = 0
 
     async def dispatch(self) -> None:
         """Listens, and fans out while this worker is the dispatcher."""
@@ -117,12 +123,13 @@ class Worker:
                 claims = []
             for claim in claims:
                 self.under_way[claim.webhook_id] += 1
+                self.suspects += claim.suspect
                 task = asyncio.create_task(self.carry(claim))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
             if not claims:
                 await wait_for(self.deliveries_due, POLL)
-        await asyncio.gather(*self.tasks)
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def claim(self) -> list[Claim]:
         """What this worker can take now: no webhook gets more than a quarter of its hands."""
@@ -130,23 +137,41 @@ class Worker:
         most_each = max(1, self.settings.webhook_concurrency // 4)
         if free <= 0:
             return []
-        busy = [webhook for webhook, count in self.under_way.items() if count >= most_each]
-        async with self.pool.acquire() as connection:
-            return await claim_due(
-                connection, free, lease_seconds=self.settings.webhook_lease, busy=busy, most_each=most_each
-            )
+        return await claim_due(
+            self.pool,
+            free,
+            lease_seconds=self.sender.lease,
+            busy=self.under_way,
+            most_each=most_each,
+            suspects=not self.suspects,
+        )
 
     async def carry(self, claim: Claim) -> None:
-        """One attempt and its record; where the record fails, the lease runs out and it is tried again."""
+        """One attempt and its record."""
+        claimed = time.monotonic()
         try:
             result = await self.sender.attempt(claim)
-            await finish(self.pool, claim, result)
+            await self.record(claim, result, claimed)
             if result.state == "dead":
                 logger.error("Delivery %d of webhook %s is dead: %s", claim.id, claim.webhook_id, result.reason)
         except DATABASE_AWAY as error:
             logger.warning("The database is away: delivery %d comes again: %s", claim.id, type(error).__name__)
+        except Exception:
+            logger.exception("Delivery %d could not be tried or recorded: it comes again", claim.id)
         finally:
+            self.suspects -= claim.suspect
             self.under_way[claim.webhook_id] -= 1
             if not self.under_way[claim.webhook_id]:
                 del self.under_way[claim.webhook_id]
             self.deliveries_due.set()
+
+    async def record(self, claim: Claim, result: Result, claimed: float) -> None:
+        """Records the result; while the lease lasts, also once a database that went away is back."""
+        while True:
+            try:
+                await finish(self.pool, claim, result)
+                return
+            except DATABASE_AWAY:
+                if self.stop.is_set() or time.monotonic() - claimed + RECORD_PAUSE >= self.sender.lease:
+                    raise
+                await asyncio.sleep(RECORD_PAUSE)

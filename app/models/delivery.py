@@ -86,7 +86,7 @@ class Delivery(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("webhook_id", "number"),
-        Index("delivery_due", "due_at", "id", postgresql_where=text("state = 'queued'")),
+        Index("delivery_due", "webhook_id", "due_at", "id", postgresql_where=text("state = 'queued'")),
         Index(
             "delivery_stream",
             "webhook_id",

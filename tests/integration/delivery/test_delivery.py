@@ -243,7 +243,7 @@ async def test_a_lease_that_ran_out_is_taken_again(pool: asyncpg.Pool, quick: Se
     await emit(pool, "t", "requested", "accepted")
     async with pool.acquire() as connection:
         await fan_out(connection)
-        options: dict[str, Any] = {"busy": (), "most_each": 10}
+        options: dict[str, Any] = {"busy": {}, "most_each": 10}
         [lost] = await claim_due(connection, 10, lease_seconds=0.001, **options)
         await until_lease_ends(connection)
         [taken] = await claim_due(connection, 10, lease_seconds=60, **options)
@@ -271,7 +271,7 @@ async def test_a_delivery_that_kills_its_worker_is_counted_and_ends(
     async with pool.acquire() as connection:
         await fan_out(connection)
         for _ in range(5):
-            assert await claim_due(connection, 10, lease_seconds=0.001, busy=(), most_each=10)
+            assert await claim_due(connection, 10, lease_seconds=0.001, busy={}, most_each=10)
             await until_lease_ends(connection)
     async with delivering(pool, quick):
         await until_states(pool, ["dead", "delivered"])

@@ -54,6 +54,7 @@ def test_a_client_error_is_tried_for_an_hour_at_most() -> None:
         ("7", 7.0),
         ("999999", 3_600.0),
         ("soon", 42.0),
+        ("\xb2", 42.0),
         ("-1", 42.0),
         (None, 42.0),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
@@ -61,6 +62,14 @@ def test_a_client_error_is_tried_for_an_hour_at_most() -> None:
 )
 def test_retry_after(header: str | None, seconds: float) -> None:
     assert read_wait(header, 42.0) == seconds
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_only_lengthens_the_schedule(status: int) -> None:
+    """Many answer 0 or 1 while they restart: the schedule must not be used up in a second."""
+    assert judge_answer(Answer(status, "", "0"), 1, 0, SCHEDULE, 5).delay >= 9
+    assert judge_answer(Answer(status, "", "60"), 1, 0, SCHEDULE, 5).delay == 60
+    assert judge_answer(Answer(status, "", "99999"), 1, 0, SCHEDULE, 5).delay == 3_600
 
 
 def test_retry_after_a_date() -> None:

@@ -1,0 +1,53 @@
+"""Which deliveries a claim takes, and which it leaves alone."""
+
+from collections import Counter
+
+import asyncpg
+
+from app.core.settings import Settings
+from app.delivery.claim import Result, claim_due, finish
+from app.delivery.fan_out import fan_out
+from tests.integration.delivery.test_delivery import emit, make_task, make_webhook, until_lease_ends
+
+
+async def test_what_waits_behind_a_failed_head_is_not_due_before_it(pool: asyncpg.Pool, settings: Settings) -> None:
+    """Else every claim would look at the whole backlog of a dead endpoint."""
+    await make_webhook(pool, settings, "http://127.0.0.1:1/")
+    await make_task(pool, "t")
+    await emit(pool, "t", "one", "two")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        [head] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
+        assert await finish(connection, head, Result("queued", 3_600, 5, 500, "answered 500"))
+        await emit(pool, "t", "three")
+        await fan_out(connection)
+    assert await pool.fetchval("SELECT count(*) FROM delivery WHERE due_at > now() + interval '59 minutes'") == 3
+
+
+async def test_no_webhook_takes_more_than_its_hands(pool: asyncpg.Pool, settings: Settings) -> None:
+    for name in ("ngo", "other"):
+        await make_webhook(pool, settings, "http://127.0.0.1:1/", name, name)
+    for n in range(10):
+        await make_task(pool, f"t{n}")
+        await emit(pool, f"t{n}", "requested")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        await connection.execute("UPDATE webhook SET failing_since = now() WHERE id = 'other'")
+        taken = await claim_due(connection, 30, lease_seconds=60, busy={"ngo": 3}, most_each=8)
+    assert Counter(each.webhook_id for each in taken) == {"ngo": 5, "other": 2}
+
+
+async def test_suspects_are_tried_without_each_other(pool: asyncpg.Pool, settings: Settings) -> None:
+    """What was under way beside a delivery that kills its worker must not end as dead letters with it."""
+    await make_webhook(pool, settings, "http://127.0.0.1:1/")
+    for n in range(4):
+        await make_task(pool, f"t{n}")
+        await emit(pool, f"t{n}", "requested")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        for _ in range(3):
+            assert len(await claim_due(connection, 10, lease_seconds=0.001, busy={}, most_each=10)) == 4
+            await until_lease_ends(connection)
+        [alone] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
+        assert alone.suspect
+        assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10, suspects=False) == []
