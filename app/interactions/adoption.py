@@ -15,8 +15,10 @@ from app.store.rows import Stored
 async def adopt_server_task(unit: Unit, links: Links, posted: dict[str, Any]) -> Stored | None:
     """The server-made Task turned into the posted one; None where there is none to turn.
 
-    Only a Task still ``requested``, for the same focus and the same owner organisation, made for this caller.
+    Both must be ``requested``, for the same focus and the same owner organisation; the server's made for this caller.
     """
+    if posted.get("status") != "requested":
+        return None
     base = unit.hub.base_url
     focus = links.visible_at((posted.get("focus") or {}).get("reference"))
     if focus is None or focus.referral is None:

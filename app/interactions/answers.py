@@ -10,6 +10,7 @@ from app.core.errors import Issue, Unsupported
 from app.fhir.bundle_text import bundle_text, history_entry, search_entry
 from app.interactions.entries import Operation
 from app.interactions.read import check_present
+from app.interactions.search import find_page
 from app.interactions.unit import Unit
 from app.interactions.writing import Written
 from app.search.cursor import write_cursor
@@ -17,7 +18,7 @@ from app.search.parse import parse_search
 from app.search.plan import SearchPlan
 from app.store.read import read_resource, read_version
 from app.store.rows import Stored
-from app.store.search import Page, search_resources
+from app.store.search import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
             raise Unsupported("history is not offered in a Bundle")
         authorize(unit.caller, "search-type", operation.type)
         plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
-        page = await search_resources(unit.connection, unit.scope, plan, unit.hub.settings.max_includes)
+        page = await find_page(unit.connection, unit.scope, unit.caller, plan, unit.hub.settings.max_includes)
         return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")

@@ -1,9 +1,10 @@
 """Finds the one resource that a condition names, without a race: a lock stands for what does not exist yet."""
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 from app.access.interaction_rules import authorize
-from app.core.errors import MultipleMatches, PreconditionFailed
+from app.core.errors import Invalid, MultipleMatches, PreconditionFailed
 from app.interactions.unit import Unit
 from app.search.parse import parse_search
 from app.store.locks import lock_condition
@@ -27,3 +28,12 @@ async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | Non
     if len(page.matches) > 1:
         raise MultipleMatches(f"The condition matches more than one {resource_type}")
     return page.matches[0] if page.matches else None
+
+
+def check_match_id(resource: dict[str, Any], found: Stored | None, root: str | None = None) -> None:
+    """Raises Invalid where the body of a conditional update names an id that is not its match's (R4 http)."""
+    place = (f"{root or resource['resourceType']}.id",)
+    if found is None and "id" in resource:
+        raise Invalid("Nothing matches, and a new resource gets its id from the server", place)
+    if found is not None and resource.get("id", found.id) != found.id:
+        raise Invalid(f"The body's id is not that of the match, {found.id}", place)

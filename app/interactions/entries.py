@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from app.core.errors import Invalid, Issue, Unprocessable, Unsupported
 from app.core.settings import Settings
@@ -33,6 +33,8 @@ class Operation:
     if_none_exist: str | None
     history: bool = False
     found: Any = field(default=None)
+    new: bool = False
+    """Whether it creates; ``id`` is then one that the server chose."""
 
     @property
     def root(self) -> str:
@@ -40,18 +42,30 @@ class Operation:
         return f"Bundle.entry[{self.index}].resource"
 
     @property
+    def condition(self) -> str | None:
+        """The query of a conditional create, update or delete; None for any other entry."""
+        if self.method == "POST":
+            return self.if_none_exist
+        return self.query if self.method != "GET" and (self.id is None or self.found) else None
+
+    @property
+    def condition_place(self) -> str:
+        """Where that query stands, for expressions."""
+        return f"Bundle.entry[{self.index}].request.{'ifNoneExist' if self.method == 'POST' else 'url'}"
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """The query as pairs."""
         return parse_qsl(self.query or "", keep_blank_values=True)
 
 
-def read_etag(text: str | None) -> int | None:
-    """The version of an If-Match value; None for none. Raises Invalid."""
+def read_etag(text: str | None, *expression: str) -> int | None:
+    """The version of an If-Match value; None for none. Raises Invalid, with the expression."""
     if text is None:
         return None
     found = ETAG.fullmatch(text.strip())
     if not found:
-        raise Invalid('If-Match is W/"version"')
+        raise Invalid('If-Match is W/"version"', expression)
     return int(found[1])
 
 
@@ -64,6 +78,7 @@ def check_bundle(bundle: dict[str, Any], settings: Settings) -> list[dict[str, A
         raise Invalid(f"More than {settings.max_bundle_entries} entries", ("Bundle.entry",))
     bare = entries
     if isinstance(entries, list):
+        check_requests(entries)
         bare = [
             {key: value for key, value in entry.items() if key != "resource"} if isinstance(entry, dict) else entry
             for entry in entries
@@ -75,25 +90,32 @@ def check_bundle(bundle: dict[str, Any], settings: Settings) -> list[dict[str, A
     return list(entries)
 
 
+def check_requests(entries: list[Any]) -> None:
+    """Raises Invalid for the first entry that asks for nothing."""
+    for index, entry in enumerate(entries):
+        if isinstance(entry, dict) and "request" not in entry:
+            raise Invalid("Each entry needs a request", (f"Bundle.entry[{index}].request",))
+
+
 def read_operation(index: int, entry: dict[str, Any], base_url: str) -> Operation:
     """The operation that one entry asks for. Raises Invalid, Unsupported, Unprocessable."""
     here = f"Bundle.entry[{index}]"
-    request = entry.get("request")
-    if not isinstance(request, dict):
-        raise Invalid("Each entry needs a request", (f"{here}.request",))
+    request = entry["request"]
     method = request["method"]
     if method not in METHODS:
         raise Unsupported(f"{method} is not offered in a Bundle", (f"{here}.request.method",))
     resource = entry.get("resource")
+    if "resource" in entry and not isinstance(resource, dict):
+        raise Invalid("This is not a resource", (f"{here}.resource",))
     operation = Operation(
         index,
         "GET" if method == "HEAD" else method,
         *read_address(request["url"], base_url, here),
         resource=resource,
         full_url=entry.get("fullUrl"),
-        if_match=read_etag(request.get("ifMatch")),
+        if_match=read_etag(request.get("ifMatch"), f"{here}.request.ifMatch"),
         if_none_exist=request.get("ifNoneExist"),
-        history="_history" in urlsplit(request["url"]).path,
+        history="_history" in request["url"].partition("?")[0],
     )
     for unused in ("ifNoneMatch", "ifModifiedSince"):
         if unused in request:
@@ -104,22 +126,22 @@ def read_operation(index: int, entry: dict[str, Any], base_url: str) -> Operatio
 
 def read_address(url: str, base_url: str, here: str) -> tuple[str, str | None, int | None, str | None]:
     """(type, id, version, query) of a request.url, relative or below our base."""
-    parts = urlsplit(url.removeprefix(base_url + "/") if url.startswith(base_url + "/") else url)
-    steps = parts.path.strip("/").split("/")
+    path, _, query = url.removeprefix(base_url + "/").partition("?")
+    steps = path.strip("/").split("/")
     problem = Invalid(f"{url!r} is not an address of this server", (f"{here}.request.url",))
-    if parts.scheme or parts.netloc or steps[0] not in TYPES or len(steps) > 4:
+    if steps[0] not in TYPES or len(steps) > 4:
         raise problem
     resource_id = steps[1] if len(steps) > 1 else None
     version = None
     if resource_id == "_search" or (len(steps) > 2 and steps[2] != "_history"):
         raise Unsupported(f"{url!r} is not offered in a Bundle", (f"{here}.request.url",))
     if len(steps) == 4:
-        if not steps[3].isdigit():
+        if not steps[3].isascii() or not steps[3].isdigit():
             raise problem
         version = int(steps[3][:18])
     if resource_id == "_history":
         resource_id = None
-    return steps[0], resource_id, version, parts.query or None
+    return steps[0], resource_id, version, query or None
 
 
 def check_shape(operation: Operation, here: str) -> None:

@@ -12,6 +12,7 @@ from app.access.interaction_rules import authorize
 from app.core.caller import Caller
 from app.core.errors import Invalid, NotFound, Unsupported
 from app.core.settings import Settings
+from app.fhir.references import ID
 from app.fhir.registry import TYPES
 from app.interactions.hub import Hub
 from app.interactions.read import reading
@@ -103,4 +104,6 @@ def read_cursor(text: str) -> HistoryCursor:
         cursor = HistoryCursor(EPOCH + timedelta(milliseconds=at), str(name), str(key), int(version))
     except (ValueError, TypeError, binascii.Error, OverflowError) as error:
         raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
+    if cursor.type not in TYPES or not ID.fullmatch(cursor.id) or not 0 <= cursor.version < 2**63:
+        raise Invalid("This _cursor was not given by this server", ("_cursor",))
     return cursor

@@ -67,7 +67,7 @@ def check_references(links: Links, resource: dict[str, Any], own: Key, root: str
     for found in find_references(resource):
         literal = found.element.get("reference")
         key = local_key(literal, links.unit.hub.base_url)
-        if key and key != own and links.visible(key) is None:
+        if key and key != own and key not in links.unit.coming and links.visible(key) is None:
             expression = found.expression.replace(resource["resourceType"], root, 1)
             issues.append(
                 Issue(

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from app.access.organizations import resolve_organization
+from app.core.caller import Scope
 from app.core.errors import BusinessRule
 from app.core.ids import new_id
 from app.interactions.links import Links, local_key, read_content
@@ -23,6 +24,7 @@ from app.referral.events import EventFacts, care_plan_events, task_events
 from app.referral.follow import care_plan_follows, service_request_follows
 from app.referral.root import root_references
 from app.referral.server_task import make_task, needs_server_task
+from app.referral.transitions import TERMINAL
 from app.store.outbox import Event
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
@@ -40,9 +42,15 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     referral = old.referral if old else find_root(links, resource, key)
     if key[0] != "Task":
         return Placement(referral)
-    requester = await find_requester(unit, links, resource, old)
-    assigned = await resolve_organization(unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url)
-    return Placement(referral, requester, old.assigned_org if old and old.assigned_org else assigned)
+    if old and old.requester_org and read_content(old).get("status") != "draft":
+        # Once asked for, requester and owner stay; until then both may still change.
+        requester, assigned = old.requester_org, old.assigned_org
+    else:
+        requester, assigned = await find_requester(unit, links, resource, old), None
+    assigned = assigned or await resolve_organization(
+        unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url
+    )
+    return Placement(referral, requester, assigned)
 
 
 def find_root(links: Links, resource: Resource, key: Key) -> str:
@@ -56,13 +64,12 @@ def find_root(links: Links, resource: Resource, key: Key) -> str:
 
 async def find_requester(unit: Unit, links: Links, task: Resource, old: Stored | None) -> str:
     """The organisation that the requester stands for; it must be the caller's, who need not name itself."""
-    if old is not None and old.requester_org:
-        return old.requester_org
+    former = old.requester_org if old else None
     if "requester" not in task:
-        return unit.caller.organization
+        return former or unit.caller.organization
     found = await resolve_organization(unit.connection, task["requester"], links.loaded, unit.hub.base_url)
     if unit.caller.role in ("admin", "coordinator"):
-        return found or unit.caller.organization
+        return found or former or unit.caller.organization
     if found != unit.caller.organization:
         raise BusinessRule(
             "Task.requester does not stand for the organisation that this client acts for",
@@ -93,15 +100,16 @@ async def settle_task(
     unit: Unit, links: Links, old: Stored | None, before: Resource | None, new: Stored, after: Resource | None
 ) -> None:
     """Package, events, and what follows for the ServiceRequest and CarePlan."""
-    if after is not None:
-        await settle_package(unit, links, old, before, new, after)
+    await settle_package(unit, links, old, before, new, after)
     task = after or before or {}
     focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
-    service_request = read_content(focus) if focus and not focus.deleted else None
+    # A focus that the Task's own organisation does not see is a reference to nothing.
+    known = focus and not focus.deleted and Scope((new.owner_org,)).admits(focus.owner_org, focus.shared_with)
+    service_request = read_content(focus) if focus and known else None
     by = name_actor(unit)
     add_events(unit, new, task_events(before, after, service_request, version=new.version, by=by))
-    moved = after is not None and before is not None and before.get("status") != after.get("status")
-    if moved and focus and service_request:
+    ended = after is not None and after.get("status") in TERMINAL and (before or {}).get("status") not in TERMINAL
+    if ended and focus and service_request:
         await follow_referral(unit, links, focus)
 
 

@@ -8,7 +8,7 @@ from app.interactions.links import Links, local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references, package_references
-from app.store.packages import close_package, find_sharing_tasks, open_package
+from app.store.packages import close_package, find_package, find_sharing_tasks, open_package
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
 
@@ -77,21 +77,30 @@ async def settle_package(
     old: Stored | None,
     before: dict[str, Any] | None,
     new: Stored,
-    after: dict[str, Any],
+    after: dict[str, Any] | None,
 ) -> None:
-    """Brings the package of a Task in line with what the Task has become."""
+    """Brings the package of a Task in line with what the Task has become; ``after`` is None where it was deleted."""
     had = shares(before, old.assigned_org if old else None)
     has = shares(after, new.assigned_org)
-    same = before is not None and package_references(before, None) == package_references(after, None)
-    if had and has and same:
+    if had and has and before and after and package_references(before, None) == package_references(after, None):
         return
-    if had and old and old.assigned_org:
-        await close_package(unit.connection, new.id, old.assigned_org)
-    if has and new.assigned_org and new.assigned_org != new.owner_org:
+    members: set[Key] = set()
+    if after and has and new.assigned_org != new.owner_org:
         if is_labelled(after):
             refuse_labelled(after, new)
         members = await collect_package(unit, links, after, new)
-        await open_package(unit.connection, new.id, new.assigned_org, {*members, new.key})
+        members.add(new.key)
+    if had or members:
+        await align_package(unit, new, members, fresh=old is None)
+
+
+async def align_package(unit: Unit, task: Stored, members: set[Key], *, fresh: bool) -> None:
+    """Makes the package of a Task what it should hold. The Task itself stays: its owner reads how it ended."""
+    if task.assigned_org is None:
+        return
+    current = set() if fresh else await find_package(unit.connection, task.id, task.assigned_org)
+    await open_package(unit.connection, task.id, task.assigned_org, members - current)
+    await close_package(unit.connection, task.id, task.assigned_org, current - members - {task.key})
 
 
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
@@ -100,9 +109,8 @@ async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
         content = read_content(task)
         if shares(content, task.assigned_org) and task.assigned_org and task.assigned_org != task.owner_org:
             links.loaded[row.key] = row
-            await close_package(unit.connection, task.id, task.assigned_org)
             members = await collect_package(unit, links, content, task)
-            await open_package(unit.connection, task.id, task.assigned_org, {*members, task.key})
+            await align_package(unit, task, {*members, task.key}, fresh=False)
 
 
 async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resource: dict[str, Any]) -> bool:

@@ -1,25 +1,31 @@
 """transaction: all of a Bundle's entries, or none (R4 http, 3.1.0.11.2)."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from app.core.caller import Caller
 from app.core.errors import HandoffError, Invalid, Issue, PreconditionFailed
 from app.core.ids import new_id
 from app.fhir.references import find_references
+from app.fhir.registry import TYPES
 from app.interactions.answers import EntryAnswer, answer_get, answer_write
-from app.interactions.conditional import find_match
+from app.interactions.conditional import check_match_id, find_match
 from app.interactions.entries import METHODS, Operation, check_bundle, read_operations
 from app.interactions.hub import Hub
 from app.interactions.links import local_key, referred_keys
 from app.interactions.unit import Unit, run_unit
 from app.interactions.writing import Written, check_same_id, write_deletion, write_new, write_update
 from app.models.resources import REFERRAL_TYPES
-from app.store.referrals import lock_referrals_of
 from app.store.rows import Key
 
 CREATION_ORDER = {"ServiceRequest": 1, "Task": 2, "CarePlan": 3}
 """What a referral rests on is created before it: everything else first."""
+
+CONDITIONAL_REFERENCE = re.compile(r"([A-Za-z]+)\?(.*)", re.DOTALL)
+"""``Type?query``, relative; an address of elsewhere may hold a question mark of its own."""
 
 
 async def run_transaction(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[EntryAnswer]:
@@ -40,10 +46,13 @@ async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], o
         check_distinct(operations)
         await resolve_references(unit, operations)
         unit.focused = frozenset(find_focused(operations, hub.base_url))
-        await lock_referrals_of(unit.connection, unit.scope, find_keys(operations, hub.base_url))
+        await unit.lock_referrals(find_keys(operations, hub.base_url))
         answers: dict[int, EntryAnswer] = {}
+        unit.coming = frozenset((each.type, each.id) for each in operations if each.new and each.id)
         for operation in in_order(operations, hub.base_url):
-            answers[operation.index] = await run_operation(unit, operation)
+            answer = await run_operation(unit, operation)
+            answers[operation.index] = answer
+            follow_adoption(operations, operation, answer)
         return [answers[index] for index in sorted(answers)]
 
     return await run_unit(hub, caller, work)
@@ -61,21 +70,27 @@ def copy_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def resolve_conditions(unit: Unit, operations: list[Operation]) -> None:
-    """Finds what conditional entries match, under their locks, in one order for every transaction."""
+    """Finds what conditional entries match, under their locks, in one order for every transaction.
 
-    def condition(operation: Operation) -> str | None:
-        if operation.method == "POST":
-            return operation.if_none_exist
-        return operation.query if operation.method != "GET" and operation.id is None else None
-
-    conditional = [each for each in operations if condition(each) is not None]
-    for operation in sorted(conditional, key=lambda each: (each.type, condition(each) or "")):
-        operation.found = await find_match(unit, operation.type, condition(operation) or "")
+    Raises Invalid where two entries would create under one condition.
+    """
+    conditional = [each for each in operations if each.condition is not None]
+    creating: set[tuple[str, str]] = set()
+    for operation in sorted(conditional, key=lambda each: (each.type, each.condition or "")):
+        condition = (operation.type, operation.condition or "")
+        with at_entry(operation, operation.condition_place):
+            operation.found = await find_match(unit, *condition)
+            if operation.found is None and operation.method != "DELETE":
+                if condition in creating:
+                    raise Invalid(f"More than one entry creates {condition[0]}?{condition[1]}")
+                creating.add(condition)
         if operation.found:
             operation.id = operation.found.id
+        if operation.method == "PUT" and operation.resource is not None:
+            check_match_id(operation.resource, operation.found, operation.root)
     for operation in operations:
-        if operation.method == "POST" and operation.found is None:
-            operation.id = new_id()
+        if operation.found is None and (operation.method == "POST" or (operation.method == "PUT" and not operation.id)):
+            operation.id, operation.new = new_id(), True
 
 
 def check_distinct(operations: list[Operation]) -> None:
@@ -103,8 +118,10 @@ async def resolve_references(unit: Unit, operations: list[Operation]) -> None:
         operation.resource = rewrite(operation.resource, names)
         for found in find_references(operation.resource):
             literal = found.element["reference"]
-            if "?" in literal and not literal.startswith(("urn:", "#")):
-                found.element["reference"] = await resolve_query(unit, operation, literal)
+            query = CONDITIONAL_REFERENCE.fullmatch(literal.removeprefix(f"{unit.hub.base_url}/"))
+            if query:
+                with at_entry(operation, f"{operation.root}.{found.expression.partition('.')[2]}.reference"):
+                    found.element["reference"] = await resolve_query(unit, *query.groups())
             elif f"{base}/{literal}" in names:
                 # A relative reference is read against the entry's own fullUrl (R4 bundle, 2.36.4.1).
                 found.element["reference"] = names[f"{base}/{literal}"]
@@ -119,15 +136,13 @@ def rewrite(node: Any, names: dict[str, str]) -> Any:
     return [rewrite(each, names) for each in node] if isinstance(node, list) else node
 
 
-async def resolve_query(unit: Unit, operation: Operation, literal: str) -> str:
+async def resolve_query(unit: Unit, name: str, query: str) -> str:
     """``Type/id`` of a conditional reference's one match. Raises PreconditionFailed for none or several."""
-    name, _, query = literal.removeprefix(unit.hub.base_url + "/").partition("?")
-    try:
-        found = await find_match(unit, name, query)
-    except KeyError:
-        found = None
+    if name not in TYPES:
+        raise Invalid(f"{name!r} is not a resource type of this server")
+    found = await find_match(unit, name, query)
     if found is None:
-        raise PreconditionFailed(f"Nothing matches the reference {name}?…", (operation.root,))
+        raise PreconditionFailed(f"Nothing matches the reference {name}?…")
     return found.reference
 
 
@@ -155,7 +170,7 @@ def find_keys(operations: list[Operation], base_url: str) -> set[Key]:
 
 def in_order(operations: list[Operation], base_url: str) -> list[Operation]:
     """DELETE, POST, PUT, GET; and creates so that what is referred to comes before what refers to it."""
-    created = {(each.type, each.id): each for each in operations if each.method == "POST" and not each.found}
+    created = {(each.type, each.id): each for each in operations if each.new}
     placed: dict[int, Operation] = {}
 
     def place(operation: Operation) -> None:
@@ -174,27 +189,50 @@ def in_order(operations: list[Operation], base_url: str) -> list[Operation]:
         place(operation)
     ordered = list(placed.values())
     rank = {each.index: position for position, each in enumerate(ordered)}
-    return sorted(operations, key=lambda each: (METHODS.index(each.method), rank.get(each.index, 0)))
+
+    def stage(operation: Operation) -> int:
+        # A conditional update that creates stands with the creates, for others of them may refer to it.
+        return METHODS.index("POST" if operation.new else operation.method)
+
+    return sorted(operations, key=lambda each: (stage(each), rank.get(each.index, 0)))
+
+
+def follow_adoption(operations: list[Operation], written: Operation, answer: EntryAnswer) -> None:
+    """Where a posted Task became the one that the server had made, entries still to come refer to that one."""
+    if written.new and answer.location:
+        became = answer.location.partition("/_history")[0]
+        name = f"{written.type}/{written.id}"
+        if became != name:
+            for operation in operations:
+                if operation.resource is not None:
+                    operation.resource = rewrite(operation.resource, {name: became})
 
 
 async def run_operation(unit: Unit, operation: Operation) -> EntryAnswer:
     """Carries out one entry; an error says which entry it is of."""
     unit.issues.clear()
-    try:
+    with at_entry(operation, f"Bundle.entry[{operation.index}].request.url" if operation.method == "GET" else None):
         return await dispatch(unit, operation)
+
+
+@contextmanager
+def at_entry(operation: Operation, place: str | None = None) -> Iterator[None]:
+    """Has an error say which entry it is of: at ``place``, or where its expressions stand in the entry's resource."""
+    try:
+        yield
     except HandoffError as error:
         if not any(path.startswith("Bundle.") for issue in error.all_issues() for path in issue.expression):
-            here = f"Bundle.entry[{operation.index}]"
             error.issues = tuple(
-                Issue(each.severity, each.code, each.diagnostics, tuple(place_expression(here, each)))
+                replace(each, expression=(place,) if place else place_expression(operation, each))
                 for each in error.all_issues()
             )
         raise
 
 
-def place_expression(here: str, issue: Issue) -> list[str]:
+def place_expression(operation: Operation, issue: Issue) -> tuple[str, ...]:
     """The issue's expressions as seen from the Bundle."""
-    return [f"{here}.resource.{path.partition('.')[2]}".rstrip(".") for path in issue.expression] or [here]
+    seen = tuple(f"{operation.root}.{path.partition('.')[2]}".rstrip(".") for path in issue.expression)
+    return seen or (f"Bundle.entry[{operation.index}]",)
 
 
 async def dispatch(unit: Unit, operation: Operation) -> EntryAnswer:
@@ -208,13 +246,11 @@ async def dispatch(unit: Unit, operation: Operation) -> EntryAnswer:
     resource, resource_id = operation.resource, operation.id
     if resource is None:
         raise Invalid("A write needs a resource")
-    if operation.method == "POST":
-        if operation.found:
-            return answer_write(unit, Written(operation.found, created=False))
+    if operation.method == "POST" and operation.found:
+        return answer_write(unit, Written(operation.found, created=False))
+    if operation.new or resource_id is None:
         return answer_write(unit, await write_new(unit, resource, resource_id, operation.root))
-    if resource_id is None:
-        return answer_write(unit, await write_new(unit, resource, None, operation.root))
-    if operation.query is None:
+    if operation.found is None:
         check_same_id(resource, resource_id, operation.root)
     key = (operation.type, resource_id)
     return answer_write(unit, await write_update(unit, resource, key, operation.if_match, operation.root))

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,7 +13,10 @@ from app.core.caller import Caller, Scope
 from app.core.database import Connection
 from app.core.errors import Conflict, Issue, LostRace, Unavailable
 from app.interactions.hub import Hub
+from app.models.resources import REFERRAL_TYPES
 from app.store.outbox import Event, insert_events
+from app.store.referrals import lock_referrals_of
+from app.store.rows import Key
 
 Result = TypeVar("Result")
 
@@ -34,7 +37,8 @@ class Unit:
     """A transaction under way.
 
     ``issues`` are warnings for the answer; ``events`` are written last, when the referral's sequence is taken;
-    ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus.
+    ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus;
+    ``coming`` are the resources that entries of the same Bundle create, which may be referred to before they exist.
     """
 
     hub: Hub
@@ -44,6 +48,15 @@ class Unit:
     issues: list[Issue] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     focused: frozenset[str] = frozenset()
+    coming: frozenset[Key] = frozenset()
+    locked: set[Key] = field(default_factory=set)
+
+    async def lock_referrals(self, keys: Iterable[Key]) -> None:
+        """Locks the referrals of these resources, those apart that this transaction has locked or begun."""
+        wanted = {key for key in keys if key[0] in REFERRAL_TYPES} - self.locked
+        if wanted:
+            await lock_referrals_of(self.connection, self.scope, wanted)
+            self.locked |= wanted
 
 
 async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Result]]) -> Result:

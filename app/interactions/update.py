@@ -3,8 +3,8 @@
 from typing import Any
 
 from app.core.caller import Caller
-from app.core.errors import Invalid, Issue
-from app.interactions.conditional import find_match
+from app.core.errors import Issue
+from app.interactions.conditional import check_match_id, find_match
 from app.interactions.hub import Hub
 from app.interactions.unit import Unit, run_unit
 from app.interactions.writing import Written, check_resource, check_same_id, write_new, write_update
@@ -36,16 +36,10 @@ async def update_match(
     return await run_unit(hub, caller, work)
 
 
-async def write_match(
-    unit: Unit, resource: dict[str, Any], query: str, if_match: int | None, root: str | None = None
-) -> Written:
+async def write_match(unit: Unit, resource: dict[str, Any], query: str, if_match: int | None) -> Written:
     """The conditional update within a unit."""
-    name = resource["resourceType"]
-    found = await find_match(unit, name, query)
+    found = await find_match(unit, resource["resourceType"], query)
+    check_match_id(resource, found)
     if found is None:
-        if "id" in resource:
-            raise Invalid("Nothing matches, and a new resource gets its id from the server", (f"{root or name}.id",))
-        return await write_new(unit, resource, root=root)
-    if resource.get("id", found.id) != found.id:
-        raise Invalid(f"The body's id is not that of the match, {found.id}", (f"{root or name}.id",))
-    return await write_update(unit, resource, found.key, if_match, root)
+        return await write_new(unit, resource)
+    return await write_update(unit, resource, found.key, if_match)

@@ -26,7 +26,7 @@ from app.interactions.versions import insert_version, parse_stored, replace_vers
 from app.models.resources import REFERRAL_TYPES
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
-from app.store.referrals import begin_referral, lock_referrals_of
+from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
 from app.store.write import delete_resource
 
@@ -59,7 +59,7 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     """Locks the referrals that the resource touches, then loads what it refers to and its own current row."""
     keys = referred_keys(resource, unit.hub.base_url) | {own}
     if own[0] in REFERRAL_TYPES:
-        await lock_referrals_of(unit.connection, unit.scope, keys)
+        await unit.lock_referrals(keys)
     links = Links(unit)
     await links.load(keys)
     return links
@@ -70,6 +70,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     name = resource["resourceType"]
     authorize(unit.caller, "create", name)
     key = (name, resource_id or new_id())
+    unit.locked.add(key)  # it has no row yet, and once it has one, its referral's row is locked or ours
     links = await load_links(unit, resource, key)
     if name == "Task":
         refuse(check_new_task(resource, imported=unit.caller.role == "admin"))
@@ -80,7 +81,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     unit.issues += check_references(links, resource, key, root or name)
     if placement.referral == f"{name}/{key[1]}":
         await begin_referral(unit.connection, placement.referral)
-    new = await insert_version(unit, resource, key[1], owner_of(unit, resource), placement)
+    new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
     await settle_change(unit, links, None, None, new, resource)
     if not TYPES[name].directory and name not in REFERRAL_TYPES:
         about_referral = await share_with_requesters(unit, links, new, resource)
@@ -92,11 +93,9 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     return Written(new, created=True)
 
 
-def owner_of(unit: Unit, resource: Resource) -> str:
+def owner_of(unit: Unit, key: Key) -> str:
     """The organisation that owns a new resource: the caller's; an Organization that an admin makes owns itself."""
-    if resource["resourceType"] == "Organization" and unit.caller.role == "admin" and "id" in resource:
-        return str(resource["id"])
-    return unit.caller.organization
+    return key[1] if key[0] == "Organization" and unit.caller.role == "admin" else unit.caller.organization
 
 
 def find_current(unit: Unit, links: Links, key: Key) -> Stored:

@@ -19,6 +19,7 @@ from app.interactions.transaction import run_transaction
 from app.interactions.update import update_match, update_resource
 from app.routers.requests import (
     check_format,
+    check_id,
     check_resource_type,
     check_type,
     find_caller,
@@ -78,7 +79,7 @@ async def type_history(request: Request, resource_type: str) -> Response:
 @router.get("/{resource_type}/{resource_id}/_history")
 async def instance_history(request: Request, resource_type: str, resource_id: str) -> Response:
     """Every version of one resource, newest first."""
-    return await answer_history(request, check_type(resource_type), resource_id)
+    return await answer_history(request, check_type(resource_type), check_id(resource_type, resource_id))
 
 
 async def answer_history(request: Request, resource_type: str | None, resource_id: str | None) -> Response:
@@ -156,7 +157,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
     """Reads the current version."""
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
-    stored = await read_resource(hub, caller, check_type(resource_type), resource_id)
+    stored = await read_resource(hub, caller, check_type(resource_type), check_id(resource_type, resource_id))
     if is_unchanged(request, stored.version, stored.last_updated):
         return Response(None, 304, version_headers(stored))
     return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
@@ -167,9 +168,10 @@ async def vread(request: Request, resource_type: str, resource_id: str, version:
     """Reads one version."""
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
+    check_id(check_type(resource_type), resource_id)
     if not version.isascii() or not version.isdigit() or len(version) > 18:
         raise NotFound(f"{resource_type}/{resource_id} has no version {version!r}")
-    stored = await read_version(hub, caller, check_type(resource_type), resource_id, int(version))
+    stored = await read_version(hub, caller, resource_type, resource_id, int(version))
     return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
 
 
@@ -191,6 +193,6 @@ async def delete(request: Request, resource_type: str, resource_id: str) -> Resp
     """Deletes a resource; its history stays."""
     check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
-    check_type(resource_type)
+    check_id(check_type(resource_type), resource_id)
     gone = await delete_resource(hub, caller, resource_type, resource_id, read_if_match(request))
     return Response(None, 204, version_headers(gone) if gone else None)

@@ -12,6 +12,7 @@ from fastapi import Request
 from app.core.caller import Caller
 from app.core.errors import Invalid, NotAcceptable, NotFound, TooLarge, UnsupportedMedia
 from app.fhir.json_text import Limits, parse
+from app.fhir.references import ID
 from app.fhir.registry import TYPES
 from app.interactions.entries import read_etag
 from app.interactions.hub import Hub
@@ -63,15 +64,22 @@ def check_type(name: str) -> str:
     return name
 
 
+def check_id(resource_type: str, resource_id: str) -> str:
+    """The id of an address. Raises NotFound for one that no resource can have (R4 datatypes, id)."""
+    if not ID.fullmatch(resource_id):
+        raise NotFound(f"{resource_type}/{resource_id} is not known")
+    return resource_id
+
+
 def check_format(request: Request) -> bool:
     """Whether the answer is to be pretty. Raises NotAcceptable where JSON will not do."""
     wanted = request.query_params.get("_format")
     if wanted is not None:
         # An unescaped + arrives as a space.
-        if wanted.split(";")[0].strip().replace(" ", "+") not in JSON_FORMATS:
+        if wanted.split(";")[0].strip().lower().replace(" ", "+") not in JSON_FORMATS:
             raise NotAcceptable("This server speaks JSON: _format=json", ("_format",))
     else:
-        accepted = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+        accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
         if not any(each in JSON_FORMATS or each in OTHER_FORMATS for each in accepted):
             raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
     pretty = request.query_params.get("_pretty", "false")
@@ -149,6 +157,8 @@ def is_unchanged(request: Request, version: int, last_updated: datetime) -> bool
         return False
     try:
         moment = parsedate_to_datetime(since)
-    except (ValueError, TypeError):
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return last_updated.replace(microsecond=0) <= moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
         return False
-    return last_updated.replace(microsecond=0) <= moment.astimezone(UTC)

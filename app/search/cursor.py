@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from app.core.errors import Invalid
+from app.fhir.references import ID
 from app.search.plan import Cursor
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,6 +26,6 @@ def read_cursor(text: str) -> Cursor:
         stamp = None if at is None else EPOCH + timedelta(milliseconds=at)
     except (ValueError, TypeError, binascii.Error, OverflowError) as error:
         raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
-    if not isinstance(key, str):
+    if not isinstance(key, str) or not ID.fullmatch(key):
         raise Invalid("This _cursor was not given by this server", ("_cursor",))
     return Cursor(stamp, key)
