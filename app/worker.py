@@ -5,6 +5,8 @@ import logging
 import signal
 import sys
 
+import uvloop
+
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.core.errors import HandoffError
@@ -22,7 +24,7 @@ def main() -> None:
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(run_worker(settings))
+        uvloop.run(run_worker(settings))
     except (HandoffError, OSError) as error:
         logger.error("The worker cannot run: %s", error)
         sys.exit(1)

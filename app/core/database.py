@@ -17,6 +17,7 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
         max_inactive_connection_lifetime=0,
         statement_cache_size=1000,
         max_cached_statement_lifetime=0,
+        reset=keep_session,
         server_settings={
             "application_name": application_name,
             "jit": "off",
@@ -26,3 +27,10 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
     )
     assert pool is not None  # noqa: S101 -- create_pool returns None only inside a loop that is closing
     return pool
+
+
+async def keep_session(_: object) -> None:
+    """Saves the round trip that resets a session between two users of the pool.
+
+    asyncpg itself rolls back an open transaction; whoever listens stops before giving the connection back.
+    """

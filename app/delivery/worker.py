@@ -13,7 +13,7 @@ from app.core.addresses import parse_networks
 from app.core.outbound import open_outbound
 from app.core.settings import Settings
 from app.delivery.claim import Claim, Result, claim_due, finish
-from app.delivery.fan_out import become_dispatcher, fan_out
+from app.delivery.fan_out import fan_out
 from app.delivery.outcome import parse_schedule
 from app.delivery.send import Sender
 
@@ -74,7 +74,7 @@ class Worker:
     suspects: int = 0
 
     async def dispatch(self) -> None:
-        """Listens, and fans out while this worker is the dispatcher."""
+        """Listens, and fans out what no other worker is fanning out."""
         stopping = asyncio.create_task(self.wake_at_stop())
         while not self.stop.is_set():
             try:
@@ -91,7 +91,7 @@ class Worker:
         self.deliveries_due.set()
 
     async def dispatch_on(self, connection: Any) -> None:
-        """The dispatcher's loop on one connection, whose session holds the dispatcher's lock."""
+        """The dispatcher's loop on one connection."""
 
         def hear(_connection: object, _pid: int, channel: str, _payload: object) -> None:
             (self.events_came if channel == EVENTS else self.deliveries_due).set()
@@ -99,17 +99,14 @@ class Worker:
         for channel in (EVENTS, DELIVERIES):
             await connection.add_listener(channel, hear)
         try:
-            dispatcher = False
             while not self.stop.is_set():
-                dispatcher = dispatcher or await become_dispatcher(connection)
-                events, deliveries = await fan_out(connection) if dispatcher else (0, 0)
+                events, deliveries = await fan_out(connection)
                 if deliveries:
                     self.deliveries_due.set()
                     await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
                 if not events:
                     await wait_for(self.events_came, POLL)
         finally:
-            # Given back to the pool, the session is reset, and the dispatcher's lock goes with it.
             for channel in (EVENTS, DELIVERIES):
                 await connection.remove_listener(channel, hear)
 

@@ -18,27 +18,41 @@ class Event:
     facts: str
 
 
-INSERT_EVENT = """
-WITH numbered AS (
-    UPDATE referral SET sequence = sequence + 1 WHERE id = $2 RETURNING sequence
+INSERT_EVENTS = """
+WITH written AS (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bool[], $8::text[])
+    WITH ORDINALITY AS new(topic, referral, type, id, version, audience, labelled, facts, place)
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY referral ORDER BY place) AS step,
+           count(*) OVER (PARTITION BY referral) AS many FROM written
+), numbered AS (
+    UPDATE referral r SET sequence = r.sequence + p.many
+    FROM (SELECT DISTINCT referral, many FROM placed) p WHERE r.id = p.referral
+    RETURNING r.id, r.sequence - p.many AS before
 )
 INSERT INTO event (topic, referral, sequence, focus_type, focus_id, focus_version, audience, labelled, facts)
-SELECT $1, $2, sequence, $3, $4, $5, $6, $7, $8 FROM numbered
+SELECT topic, referral, before + step, type, p.id, version, string_to_array(audience, ' '), labelled, facts
+FROM placed p JOIN numbered n ON n.id = p.referral ORDER BY place
 """
 
 
 async def insert_events(connection: Connection, events: Sequence[Event]) -> None:
-    """Numbers each event within its referral, whose row this transaction has locked, and writes it."""
-    for event in events:
-        await connection.execute(
-            INSERT_EVENT,
-            event.topic,
-            event.referral,
-            *event.focus,
-            list(event.audience),
-            event.labelled,
-            event.facts,
-        )
+    """Numbers each event within its referral, whose row this transaction has locked, and writes them all."""
+    if not events:
+        return
+    await connection.execute(
+        INSERT_EVENTS,
+        [each.topic for each in events],
+        [each.referral for each in events],
+        [each.focus[0] for each in events],
+        [each.focus[1] for each in events],
+        [each.focus[2] for each in events],
+        # Ids hold no space (R4 datatypes, id), and an array of arrays must not be ragged.
+        [" ".join(each.audience) for each in events],
+        [each.labelled for each in events],
+        [each.facts for each in events],
+    )
 
 
 async def announce_events(connection: Connection) -> None:

@@ -48,19 +48,19 @@ async def open_package(connection: Connection, task_id: str, organization: str, 
     )
 
 
-async def close_package(connection: Connection, task_id: str, organization: str) -> None:
-    """Withdraws the package of a Task, but not the Task: its last owner keeps reading how it ended."""
-    members = await connection.fetch(
-        "SELECT type, id FROM package_member WHERE task_id = $1 AND organization = $2 AND type <> 'Task'",
-        task_id,
-        organization,
+async def find_package(connection: Connection, task_id: str, organization: str) -> set[Key]:
+    """What the organisation reads because of this Task."""
+    rows = await connection.fetch(
+        "SELECT type, id FROM package_member WHERE task_id = $1 AND organization = $2", task_id, organization
     )
-    for name, ids in group_by_type((row[0], row[1]) for row in members).items():
+    return {(row[0], row[1]) for row in rows}
+
+
+async def close_package(connection: Connection, task_id: str, organization: str, keys: Iterable[Key]) -> None:
+    """Takes these resources out of a Task's package; what another Task shares stays shared."""
+    for name, ids in group_by_type(keys).items():
         table = TYPES[name].table
-        await connection.execute(
-            f"SELECT id FROM {table} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
-            ids,
-        )
+        await connection.execute(f"SELECT id FROM {table} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE", ids)
         await connection.execute(
             "DELETE FROM package_member WHERE task_id = $1 AND organization = $2 AND type = $3 AND id = ANY($4)",
             task_id,
