@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.fhir.references import parse_reference
+from app.referral.comparison import same
 from app.referral.labels import is_labelled
+from app.referral.transitions import ERROR
 
 Resource = dict[str, Any]
 
@@ -28,30 +31,39 @@ def task_events(
 ) -> list[EventFacts]:
     """The events of one version of a Task; ``after`` is None where it was deleted, ``by`` is ``Organization/x``.
 
-    A draft is nobody's business yet. A deleted Task is told as entered-in-error: whoever heard of it must learn that
-    it is gone.
+    A draft is nobody's business yet: neither that there is one nor that it is gone. A deleted Task is told as
+    entered-in-error: whoever heard of it must learn that it is gone.
     """
     task = after or before
-    if task is None:
+    old, new = tell_status(before, None), tell_status(after, ERROR)
+    if task is None or new is None or (before is not None and old is None and new == ERROR):
         return []
-    old = before.get("status") if before and before.get("status") != "draft" else None
-    new = after.get("status") if after else "entered-in-error"
-    labelled = is_labelled(task) or (service_request is not None and is_labelled(service_request))
+    labelled = any(is_labelled(each) for each in (before, after, service_request) if each)
     events = []
-    if new != "draft" and old != new and not (after is None and old is None):
+    if old != new:
         facts = status_facts(task, service_request, version, old, new, by)
         events.append(EventFacts(STATUS_CHANGED, labelled, ids_only(facts) if labelled else facts))
-    if after is not None and new != "draft" and after.get("owner") and (old is None or not (before or {}).get("owner")):
-        facts = {**references_of(task, version), "owner": literal_of(after["owner"]), "status": new, "by": by}
+    owned_before = old is not None and before is not None and before.get("owner") is not None
+    if task.get("owner") and not owned_before and new != ERROR:
+        facts = {**references_of(task, service_request, version), "owner": literal_of(task["owner"])}
+        facts |= {"status": new, "by": by}
         events.append(EventFacts(TASK_ASSIGNED, labelled, ids_only(facts) if labelled else facts))
     return events
 
 
+def tell_status(resource: Resource | None, absent: str | None) -> str | None:
+    """The status as subscribers know it: None for a draft, which they never heard of."""
+    if resource is None:
+        return absent
+    status = resource.get("status")
+    return None if status == "draft" or not isinstance(status, str) else status
+
+
 def status_facts(
-    task: Resource, service_request: Resource | None, version: int, old: str | None, new: str | None, by: str
+    task: Resource, service_request: Resource | None, version: int, old: str | None, new: str, by: str
 ) -> Resource:
     """The compact webhook's facts; codes and ids, no free text."""
-    facts = references_of(task, version)
+    facts = references_of(task, service_request, version)
     facts["identifier"] = [*identifiers_of(service_request), *identifiers_of(task)]
     facts |= {"oldStatus": old, "status": new}
     business = first_code(task.get("businessStatus"))
@@ -63,12 +75,24 @@ def status_facts(
     return {**facts, "by": by}
 
 
-def references_of(task: Resource, version: int) -> Resource:
+def references_of(task: Resource, service_request: Resource | None, version: int) -> Resource:
+    """The ids that every event of a Task carries."""
     return {
         "task": f"Task/{task.get('id')}",
-        "serviceRequest": literal_of(task.get("focus")),
+        "serviceRequest": name_request(task, service_request),
         "version": str(version),
     }
+
+
+def name_request(task: Resource, service_request: Resource | None) -> str | None:
+    """``ServiceRequest/y`` where it is on this server, else the focus if that is a ServiceRequest at all."""
+    if service_request and service_request.get("resourceType") == "ServiceRequest" and "id" in service_request:
+        return f"ServiceRequest/{service_request['id']}"
+    literal = literal_of(task.get("focus"))
+    named = parse_reference(literal, None) if literal else None
+    if named is None or named.type != "ServiceRequest":
+        return None
+    return f"{named.type}/{named.id}" if named.local else literal
 
 
 def ids_only(facts: Resource) -> Resource:
@@ -77,6 +101,7 @@ def ids_only(facts: Resource) -> Resource:
 
 
 def literal_of(element: Any) -> str | None:
+    """The literal of a Reference."""
     literal = element.get("reference") if isinstance(element, dict) else None
     return literal if isinstance(literal, str) else None
 
@@ -99,20 +124,22 @@ def first_code(concept: Any) -> str | None:
 def care_plan_events(before: Resource | None, after: Resource | None, *, version: int, by: str) -> list[EventFacts]:
     """The event of one version of a CarePlan; none for a draft, nor for one that says the same as before."""
     plan = after or before
-    if plan is None or (after is not None and after.get("status") == "draft"):
+    old, new = tell_status(before, None), tell_status(after, ERROR)
+    if plan is None or new is None or (before is not None and old is None and new == ERROR):
         return []
-    if before is not None and after is not None and without_meta(before) == without_meta(after):
+    if before is not None and same(without_meta(before), without_meta(after or {})):
         return []
-    labelled = is_labelled(plan)
+    labelled = any(is_labelled(each) for each in (before, after) if each)
     facts = {
         "carePlan": f"CarePlan/{plan.get('id')}",
         "version": str(version),
-        "oldStatus": before.get("status") if before else None,
-        "status": after.get("status") if after else "entered-in-error",
+        "oldStatus": old,
+        "status": new,
         "by": by,
     }
     return [EventFacts(CARE_PLAN_CHANGED, labelled, ids_only(facts) if labelled else facts)]
 
 
 def without_meta(resource: Resource) -> Resource:
+    """The resource without what the server stamps on each version."""
     return {name: value for name, value in resource.items() if name != "meta"}

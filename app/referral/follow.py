@@ -2,69 +2,93 @@
 
 from typing import Any
 
+from app.fhir.references import parse_reference
 from app.referral.root import literals_at
-from app.referral.transitions import TERMINAL
+from app.referral.transitions import ERROR, TERMINAL
 
 Resource = dict[str, Any]
+Outcome = tuple[str, str]
 
 OPEN_REQUESTS = frozenset({"active", "on-hold"})
 ACTIVITY_STATUS = "http://hl7.org/fhir/care-plan-activity-status"
+COMPLETED: Outcome = ("completed", "Completed")
+CANCELLED: Outcome = ("cancelled", "Cancelled")
+STOPPED: Outcome = ("stopped", "Stopped")
+
 OUTCOMES = {
-    "completed": ("completed", "Completed"),
-    "revoked": ("cancelled", "Cancelled"),
+    ("ServiceRequest", "completed"): COMPLETED,
+    ("ServiceRequest", "revoked"): CANCELLED,
+    ("Task", "completed"): COMPLETED,
+    ("Task", "rejected"): CANCELLED,
+    ("Task", "cancelled"): CANCELLED,
+    ("Task", "failed"): STOPPED,
 }
-"""By the ServiceRequest's status: the code and display of the activity's outcome."""
+"""By what the activity names and its status: code and display of the activity's outcome."""
 
 
 def service_request_follows(service_request: Resource, tasks: list[Resource]) -> str | None:
-    """The status that the ServiceRequest takes, None where it keeps its own.
+    """The status that the ServiceRequest takes, None where it keeps its own (SDOHCC, Referral Workflow).
 
     It is completed when every Task of it has ended and one was completed. Where none was, it stays open: the
-    requester may route it anew, or revoke it.
+    requester may route it anew, or revoke it. Tasks entered in error count for nothing.
     """
     if service_request.get("status") not in OPEN_REQUESTS:
         return None
-    statuses = [task.get("status") for task in tasks if task.get("status") != "entered-in-error"]
-    if statuses and all(status in TERMINAL for status in statuses) and "completed" in statuses:
-        return "completed"
-    return None
+    statuses = {task.get("status") for task in tasks}
+    return "completed" if "completed" in statuses and statuses <= TERMINAL else None
 
 
 def care_plan_follows(plan: Resource, service_request: Resource, tasks: list[Resource]) -> Resource | None:
     """The CarePlan with the outcome of its activities about this referral, None where nothing changes.
 
     R4's cpl-3 lets an activity have a reference or a detail, not both, so the outcome of a referenced activity stands
-    in outcomeCodeableConcept and outcomeReference.
+    in outcomeCodeableConcept and outcomeReference. An activity that names one Task has the outcome of that Task, one
+    that names the ServiceRequest that of all. What was said already stays.
     """
-    outcome = OUTCOMES.get(str(service_request.get("status")))
-    if outcome is None:
+    if plan.get("status") == ERROR:
         return None
-    about = {f"ServiceRequest/{service_request.get('id')}", *(f"Task/{task.get('id')}" for task in tasks)}
-    results = [
+    ends = find_ends(service_request, tasks)
+    before = plan.get("activity", [])
+    after = [close_activity(activity, ends) for activity in before]
+    return {**plan, "activity": after} if after != before else None
+
+
+def find_ends(service_request: Resource, tasks: list[Resource]) -> dict[str, tuple[Outcome, list[str]]]:
+    """What has ended, as ``Type/id``: its outcome, and the literals of what came out of it."""
+    ends = {}
+    everything: list[str] = []
+    for task in tasks:
+        outcome = OUTCOMES.get(("Task", str(task.get("status"))))
+        if outcome:
+            results = list_results(task) if outcome == COMPLETED else []
+            everything += results
+            ends[f"Task/{task.get('id')}"] = (outcome, results)
+    outcome = OUTCOMES.get(("ServiceRequest", str(service_request.get("status"))))
+    if outcome:
+        ends[f"ServiceRequest/{service_request.get('id')}"] = (outcome, everything)
+    return ends
+
+
+def list_results(task: Resource) -> list[str]:
+    """What the Task's output refers to; what the Task contains is left out, since nothing else can refer to it."""
+    return [
         literal
-        for task in tasks
-        if task.get("status") == "completed"
         for output in task.get("output", ())
         for literal in literals_at(output.get("valueReference"))
+        if not literal.startswith("#")
     ]
-    activities = [
-        close_activity(activity, outcome, results) if names_one(activity, about) else activity
-        for activity in plan.get("activity", ())
-    ]
-    return {**plan, "activity": activities} if activities != plan.get("activity", []) else None
 
 
-def names_one(activity: Resource, about: set[str]) -> bool:
-    """Whether the activity is the referral, by a relative or an absolute reference."""
+def close_activity(activity: Resource, ends: dict[str, tuple[Outcome, list[str]]]) -> Resource:
+    """The activity with the outcome of what it names, each thing said once; itself where that has not ended."""
     for literal in literals_at(activity.get("reference")):
-        plain = literal.split("/_history/")[0]
-        if "/".join(plain.split("/")[-2:]) in about:
-            return True
-    return False
+        named = parse_reference(literal, None)
+        if named and (end := ends.get(f"{named.type}/{named.id}")):
+            return add_outcome(activity, *end)
+    return activity
 
 
-def close_activity(activity: Resource, outcome: tuple[str, str], results: list[str]) -> Resource:
-    """The activity with its outcome, each thing said once."""
+def add_outcome(activity: Resource, outcome: Outcome, results: list[str]) -> Resource:
     code, display = outcome
     concepts = list(activity.get("outcomeCodeableConcept", ()))
     said = any(

@@ -5,15 +5,20 @@ from typing import Any
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
+SENSITIVE = {
+    "any of these, and left open which": ("SPI",),
+    "sexual and domestic violence": ("SDV", "MST", "VIO"),
+    "substance use": ("ETH", "ETHUD", "OPIOIDUD", "SUD"),
+    "mental health": ("BH", "EMOTDIS", "MH", "PSY", "PSYTHPN"),
+    "HIV": ("HIV",),
+}
+"""Codes of ActInformationSensitivityPolicy (v3-ActCode) by what they protect."""
+
 LABELS = frozenset(
     [
         (CONFIDENTIALITY, "R"),
         (CONFIDENTIALITY, "V"),
-        # Sexual and domestic violence; substance use; mental health; HIV.
-        *((ACT_CODE, code) for code in ("SDV", "MST", "VIO")),
-        *((ACT_CODE, code) for code in ("ETH", "ETHUD", "OPIOIDUD", "SUD")),
-        *((ACT_CODE, code) for code in ("BH", "MH", "PSY", "PSYTHPN")),
-        (ACT_CODE, "HIV"),
+        *((ACT_CODE, code) for codes in SENSITIVE.values() for code in codes),
     ]
 )
 

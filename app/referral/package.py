@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from app.fhir.references import parse_reference
 from app.referral.root import literals_at
 
 Resource = dict[str, Any]
@@ -18,6 +19,7 @@ def package_references(task: Resource, service_request: Resource | None) -> list
 
 
 def walk_package(task: Resource, service_request: Resource | None) -> Iterator[str]:
+    """What the Task names, then what its ServiceRequest does."""
     for name in TASK_SHARES:
         yield from literals_at(task.get(name))
     for each in task.get("input", ()):
@@ -32,11 +34,21 @@ def walk_package(task: Resource, service_request: Resource | None) -> Iterator[s
 
 
 def onward_references(resource: Resource) -> list[str]:
-    """What comes along with a shared resource: a document's Binary, a Consent's document."""
+    """What comes along with a shared resource: a document's Binary, a Consent's document, and nothing else.
+
+    An attachment's url can name anything: were other types followed, a document could carry a whole record along.
+    """
     match resource.get("resourceType"):
         case "DocumentReference":
             urls = [each.get("attachment", {}).get("url") for each in resource.get("content", ())]
-            return [url for url in urls if isinstance(url, str)]
+            return [url for url in urls if names_type(url, "Binary")]
         case "Consent":
-            return list(literals_at(resource.get("sourceReference")))
+            literals = literals_at(resource.get("sourceReference"))
+            return [literal for literal in literals if names_type(literal, "DocumentReference")]
     return []
+
+
+def names_type(literal: Any, name: str) -> bool:
+    """Whether a literal reference names a resource of this type, here or elsewhere."""
+    target = parse_reference(literal, None) if isinstance(literal, str) else None
+    return target is not None and target.type == name

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from app.fhir.element_access import objects
+
 Resource = dict[str, Any]
 
 PROFILE = "http://hl7.org/fhir/us/sdoh-clinicalcare/StructureDefinition/SDOHCC-TaskForReferralManagement"
@@ -15,13 +17,15 @@ def needs_server_task(
 ) -> bool:
     """Whether an active order with a performer is to get its Task from the server.
 
-    ``focused_in_bundle``: a Task of the same Bundle has it as its focus already.
+    ``focused_in_bundle``: a Task of the same Bundle has it as its focus already. An order that something is not to
+    be done (R4 ServiceRequest.doNotPerform) asks nobody for anything.
     """
     if focused_in_bundle or (may_create_tasks and not server_makes_tasks):
         return False
     return (
         service_request.get("status") == "active"
         and service_request.get("intent") in ORDERS
+        and service_request.get("doNotPerform") is not True
         and bool(service_request.get("performer"))
     )
 
@@ -53,13 +57,28 @@ def make_task(
 
 def is_adoptable(made: Resource) -> bool:
     """Whether a Task was made by the server and nobody has answered it yet."""
-    meta = made.get("meta")
-    tags = meta.get("tag", ()) if isinstance(meta, dict) else ()
     return made.get("status") == "requested" and any(
-        tag.get("system") == TAG["system"] and tag.get("code") == TAG["code"] for tag in tags
+        is_mark(tag) for meta in objects(made, "meta") for tag in objects(meta, "tag")
     )
 
 
 def adopt_task(before: Resource, posted: Resource) -> Resource:
-    """The posted Task under the id of the server-made one; the mark goes with the one it replaces."""
-    return {**posted, "id": before["id"]}
+    """The posted Task under the id of the server-made one, without the mark, also if it was copied from there."""
+    adopted = {name: value for name, value in posted.items() if name not in ("id", "meta")}
+    if meta := drop_mark(posted.get("meta")):
+        adopted["meta"] = meta
+    return {**adopted, "id": before["id"]}
+
+
+def drop_mark(meta: Any) -> Any:
+    """The meta without the mark; an element that nothing is left of has to go (R4 json)."""
+    if not isinstance(meta, dict) or not any(is_mark(tag) for tag in objects(meta, "tag")):
+        return meta
+    tags = [tag for tag in meta["tag"] if not is_mark(tag)]
+    rest = {name: value for name, value in meta.items() if name != "tag"}
+    return {**rest, "tag": tags} if tags else rest
+
+
+def is_mark(tag: Any) -> bool:
+    """Whether a tag is the one that the server puts on the Tasks it makes."""
+    return isinstance(tag, dict) and (tag.get("system"), tag.get("code")) == (TAG["system"], TAG["code"])

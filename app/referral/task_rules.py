@@ -4,16 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.core.errors import Issue
-from app.fhir.json_text import dump
+from app.fhir.element_access import objects, text
+from app.referral.comparison import same
 from app.referral.transitions import (
     ENVELOPE,
+    ERROR,
     FIRST_STATUSES,
     FIXED_ELEMENTS,
-    OWNERS_ELEMENTS,
     REASON_EXPECTED,
-    SETTERS,
     TERMINAL,
-    find_moves,
+    Workflow,
+    find_workflow,
 )
 
 Task = dict[str, Any]
@@ -26,7 +27,7 @@ def refuse(diagnostics: str, element: str) -> Issue:
 
 
 def check_new_task(task: Task, *, imported: bool) -> list[Issue]:
-    """Issues of a Task about to be created; ``imported`` ones may have any status."""
+    """Issues of a Task about to be created (access.md, Roles); ``imported`` ones may have any status."""
     issues = [*check_whole(task), *check_reason(task)]
     status = str(task.get("status"))
     if status not in FIRST_STATUSES and not imported:
@@ -36,86 +37,94 @@ def check_new_task(task: Task, *, imported: bool) -> list[Issue]:
 
 
 def check_task_change(before: Task, after: Task, *, parties: frozenset[str]) -> list[Issue]:
-    """Issues of a change by someone who is its requester, its owner, or both."""
-    issues = [*check_whole(after), *check_move(before, after, parties), *check_owner(before, after, parties)]
-    if before.get("status") != "draft":
-        issues += check_fixed(before, after)
-    if "requester" not in parties:
-        issues += check_owners_elements(before, after)
-    return [*issues, *check_reason(after)]
+    """Issues of a change by someone who is its requester, its owner, or both (access.md, What a caller sees)."""
+    # By the new body: it may be the one that assigns the Task, and an owner that is there already does not change.
+    workflow = find_workflow(after)
+    return [
+        *check_whole(after),
+        *check_move(before, after, parties, workflow),
+        *check_owner(before, after, parties),
+        *check_elements(before, after, parties, workflow),
+        *check_labels(before, after, parties),
+        *check_reason(after),
+    ]
 
 
 def check_whole(task: Task) -> Iterator[Issue]:
     """A body tagged SUBSETTED is a part of a Task: written back, it would lose the rest."""
-    meta = task.get("meta")
-    tags = meta.get("tag", ()) if isinstance(meta, dict) else ()
-    if any(isinstance(tag, dict) and (tag.get("system"), tag.get("code")) == SUBSETTED for tag in tags):
+    tags = [(text(tag, "system"), text(tag, "code")) for meta in objects(task, "meta") for tag in objects(meta, "tag")]
+    if SUBSETTED in tags:
         yield refuse("This body is tagged SUBSETTED: read the whole Task before writing it", "meta.tag")
 
 
-def check_move(before: Task, after: Task, parties: frozenset[str]) -> Iterator[Issue]:
-    """The transition is one of the table, and one of the caller's."""
+def check_move(before: Task, after: Task, parties: frozenset[str], workflow: Workflow) -> Iterator[Issue]:
+    """The transition is one of the table, and one of the caller's (SDOHCC, Referral Workflow)."""
     old, new = str(before.get("status")), str(after.get("status"))
     if old == new:
         return
-    if new == "entered-in-error":
-        allowed = old != new
-    elif old in TERMINAL:
-        yield refuse(f"This Task has ended ({old}); it stays so, or becomes entered-in-error", "status")
-        return
-    else:
-        allowed = new in find_moves(before).get(old, frozenset())
-    if not allowed:
-        onward = ", ".join(sorted(find_moves(before).get(old, frozenset()))) or "nothing"
-        yield refuse(f"A Task does not go from {old} to {new}; from {old} it goes to {onward}", "status")
-    elif not SETTERS.get(new, frozenset()) & parties:
-        setters = " or ".join(sorted(SETTERS.get(new, frozenset()))) or "nobody"
-        yield refuse(f"{new} is set by the Task's {setters}", "status")
+    onward = workflow.moves.get(old, frozenset())
+    setters = workflow.setters.get(new, frozenset())
+    if old in TERMINAL and new != ERROR:
+        yield refuse(f"This Task has ended ({old}): it stays so, or becomes {ERROR}", "status")
+    elif new not in onward and new != ERROR:
+        named = ", ".join(sorted({*onward, ERROR}))
+        yield refuse(f"A Task does not go from {old} to {new}; from {old} it goes to {named}", "status")
+    elif parties.isdisjoint(setters):
+        yield refuse(f"{new} is set by the Task's {' or '.join(sorted(setters))}", "status")
 
 
 def check_owner(before: Task, after: Task, parties: frozenset[str]) -> Iterator[Issue]:
-    """Once set, the owner stays; the requester may set it while it is open."""
+    """Once set, the owner stays, in a draft too: the organisation that it stands for is kept from then on."""
     if same(before.get("owner"), after.get("owner")):
         return
-    if before.get("owner") is not None and before.get("status") != "draft":
+    if before.get("owner") is not None:
         yield refuse("The owner does not change: cancel this Task and make another (basedOn, partOf)", "owner")
     elif "requester" not in parties:
         yield refuse("The owner is set by the Task's requester", "owner")
+    elif before.get("status") in TERMINAL:
+        yield refuse(f"This Task has ended ({before['status']}): nobody is given it any more", "owner")
 
 
-def check_fixed(before: Task, after: Task) -> Iterator[Issue]:
-    """The Task stays about the same patient and request."""
-    for name in FIXED_ELEMENTS:
-        if not same(before.get(name), after.get(name)):
-            yield refuse(f"{name} does not change once the Task is asked for", name)
+def check_elements(before: Task, after: Task, parties: frozenset[str], workflow: Workflow) -> Iterator[Issue]:
+    """The requester changes what it asks, the owner what it answers (access.md, What a caller sees)."""
+    for name in list_changes(before, after):
+        if name in FIXED_ELEMENTS and before.get("status") != "draft":
+            reason = "another patient or request, or another who asks, is another Task"
+            yield refuse(f"{name} does not change once the Task is asked for: {reason}", name)
+        elif "requester" not in parties and not ("owner" in parties and name in workflow.answers):
+            yield refuse(f"{name} is changed by the Task's requester", name)
 
 
-def check_owners_elements(before: Task, after: Task) -> Iterator[Issue]:
-    """The owner changes what it did with the Task, and nothing of what was asked."""
-    known = {*FIXED_ELEMENTS, "owner"}
-    for name in sorted({bare_name(each) for each in {*before, *after}} - OWNERS_ELEMENTS - ENVELOPE - known):
-        if not same([before.get(name), before.get(f"_{name}")], [after.get(name), after.get(f"_{name}")]):
-            yield refuse(f"{name} belongs to the Task's requester", name)
+def check_labels(before: Task, after: Task, parties: frozenset[str]) -> Iterator[Issue]:
+    """Only the requester takes a label off the Task or puts one on (access.md, Confidentiality)."""
+    old, new = (
+        [label for meta in objects(each, "meta") for label in objects(meta, "security")] for each in (before, after)
+    )
+    if "requester" not in parties and not same(old, new):
+        yield refuse("meta.security is changed by the Task's requester", "meta.security")
 
 
-def bare_name(name: str) -> str:
-    """The element of ``_name``, where a primitive's extensions stand."""
-    return name.removeprefix("_")
+def list_changes(before: Task, after: Task) -> list[str]:
+    """The elements that differ, by name; not status and owner, which have rules of their own."""
+    # A primitive's extensions stand beside it, in _name.
+    names = {name.removeprefix("_") for name in (*before, *after)} - ENVELOPE - {"status", "owner"}
+    return [
+        name
+        for name in sorted(names)
+        if not same([before.get(name), before.get(f"_{name}")], [after.get(name), after.get(f"_{name}")])
+    ]
 
 
 def check_reason(task: Task) -> Iterator[Issue]:
-    """Warns where the other side would like to know why."""
-    if task.get("status") in REASON_EXPECTED and not task.get("statusReason"):
-        status = task["status"]
-        yield Issue("warning", "business-rule", f"Say in statusReason why the Task is {status}", ("Task.statusReason",))
+    """Warns where the other side would like to know why (SDOHCC-TaskForReferralManagement, statusReason)."""
+    reason = task.get("statusReason")
+    if not reason:
+        if task.get("status") in REASON_EXPECTED:
+            yield warn(f"Say in statusReason why the Task is {task['status']}", "statusReason")
+    elif not (isinstance(reason, dict) and (reason.get("text") or reason.get("_text"))):
+        yield warn("The guide wants the reason in words too", "statusReason.text")
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two elements say the same, in whatever order their keys stand; 1.0 and 1.00 do not."""
-    return one is other or dump(in_order(one)) == dump(in_order(other))
-
-
-def in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: in_order(value[key]) for key in sorted(value)}
-    return [in_order(each) for each in value] if isinstance(value, list) else value
+def warn(diagnostics: str, element: str) -> Issue:
+    """Something missing that does not stop the change."""
+    return Issue("warning", "business-rule", diagnostics, (f"Task.{element}",))
