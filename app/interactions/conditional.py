@@ -4,12 +4,15 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from app.access.interaction_rules import authorize
-from app.core.errors import Invalid, MultipleMatches, PreconditionFailed
+from app.core.errors import Invalid, MultipleMatches, PreconditionFailed, Unsupported
 from app.interactions.unit import Unit
 from app.search.parse import parse_search
 from app.store.locks import lock_condition
 from app.store.rows import Stored
 from app.store.search import search_resources
+
+NO_CRITERIA = frozenset({"_sort", "_count", "_cursor", "_include"})
+"""Search parameters that shape an answer and cannot tell one resource from another."""
 
 
 async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | None:
@@ -20,6 +23,9 @@ async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | Non
     """
     authorize(unit.caller, "search-type", resource_type)
     pairs = sorted(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+    for name, _ in pairs:
+        if name in NO_CRITERIA:
+            raise Unsupported(f"A condition takes no {name}", (name,))
     plan = parse_search(resource_type, [*pairs, ("_count", "2")], unit.hub.settings, unit.hub.base_url)
     if not plan.criteria:
         raise PreconditionFailed("A condition needs at least one search parameter")

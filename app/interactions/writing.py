@@ -24,8 +24,10 @@ from app.interactions.sharing import share_with_requesters
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
 from app.models.resources import REFERRAL_TYPES
+from app.referral.labels import is_labelled
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
+from app.store.packages import withdraw_resource
 from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
 from app.store.write import delete_resource
@@ -163,6 +165,8 @@ async def write_update(
     new = await replace_version(unit, current, before, resource, placement)
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
+    elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and not is_labelled(before):
+        await withdraw_resource(unit.connection, key)
     await settle_change(unit, links, current, before, new, resource)
     return Written(new, created=False)
 

@@ -27,6 +27,9 @@ ALIASES = {"_lastupdated": "_lastUpdated"}
 ANSWER_ONLY = frozenset({"_format", "_pretty"})
 """Parameters that shape the answer and are read by the router."""
 
+ONCE = frozenset({"_sort", "_count", "_cursor"})
+"""Parameters of which a second one would silently undo the first."""
+
 SORT_KEYS: tuple[SortKey, ...] = ("_id", "_lastUpdated")
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
@@ -60,11 +63,16 @@ def parse_search(resource_type: str, query: Iterable[tuple[str, str]], settings:
     """
     draft = Draft(TYPES[resource_type], settings, base, count=settings.default_count)
     understood: list[tuple[str, str]] = []
-    for name, value in query:
+    query = list(query)
+    for place, (name, value) in enumerate(query):
         if name in ANSWER_ONLY:
             continue
         key, _, modifier = name.partition(":")
         key = ALIASES.get(key, key)
+        if key in ONCE and any(key == other for other, _ in query[:place]):
+            raise Invalid(f"{key} is given more than once", (key,))
+        if name.endswith(":"):
+            raise Unsupported(f"{name!r} names no modifier", (key,))
         read_parameter(draft, key, modifier or None, value)
         if key != "_cursor":
             understood.append((f"{key}:{modifier}" if modifier else key, value))
