@@ -14,7 +14,7 @@ import pytest
 
 from app.core.embedded_postgres import prepare_layout, start_postgres
 from app.core.errors import Conflict
-from tests.integration.core.processes import await_that, has_ended, kill_all
+from tests.processes import await_that, has_ended, kill_all
 
 OWNER = """
 import sys

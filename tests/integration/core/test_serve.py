@@ -1,57 +1,20 @@
 """`handoff serve` as a process: it answers, survives what is killed, and leaves nothing behind."""
 
 import http.client
-import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
 import pytest
 
-from app.core.embedded_postgres import prepare_layout, start_postgres
-from tests.integration.core.processes import PATIENCE, await_that, has_ended, kill_all, runs_uvicorn
-
-
-class Server:
-    """A `serve` of its own; ``address`` is what it printed."""
-
-    def __init__(self, data_dir: Path, *options: str) -> None:
-        command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")}
-        self.data_dir = data_dir
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-        assert self.process.stdout is not None
-        self.said = ""
-        while "Ctrl-C" not in self.said:
-            line = self.process.stdout.readline()
-            assert line, f"serve ended before it was ready: {self.said}"
-            self.said += line
-        self.address = re.findall(r"curl (http://\S+)/fhir/metadata", self.said)[0]
-
-    @property
-    def family(self) -> list[psutil.Process]:
-        """All of its processes, PostgreSQL's too."""
-        mine = psutil.Process(self.process.pid)
-        pid_file = prepare_layout(self.data_dir.resolve()).cluster / "postmaster.pid"
-        main = psutil.Process(int(pid_file.read_text().split()[0]))
-        return [*mine.children(recursive=True), main, *main.children(recursive=True), mine]
-
-    def web_processes(self) -> list[psutil.Process]:
-        return list(filter(runs_uvicorn, psutil.Process(self.process.pid).children()))
-
-    def answers(self) -> bool:
-        try:
-            with urlopen(f"{self.address}/readyz", timeout=5) as response:
-                return bool(response.status == 200)
-        except (URLError, OSError):
-            return False
+from app.core.embedded_postgres import start_postgres
+from tests.processes import PATIENCE, await_that, has_ended, kill_all
+from tests.server import Server
 
 
 @pytest.fixture

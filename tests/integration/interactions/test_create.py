@@ -40,7 +40,7 @@ async def test_preferences(hospital: Caller) -> None:
     assert outcome.status_code == 201
     assert outcome.json()["resourceType"] == "OperationOutcome"
     assert outcome.json()["issue"][0]["severity"] == "information"
-    for prefer in ("return=representation", "return=nothing", "respond-async"):
+    for prefer in ('Return = "representation"', "return=nothing", "respond-async", ""):
         whole = await hospital.send("POST", "/Patient", patient(), Prefer=prefer)
         assert whole.json()["resourceType"] == "Patient"
 

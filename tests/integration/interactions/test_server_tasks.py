@@ -65,6 +65,14 @@ async def test_no_task_where_none_is_asked_for(hospital: Caller, asking: Caller)
     assert await asking.find("Task") == []
 
 
+async def test_a_draft_gets_its_task_when_it_becomes_active(asking: Caller, ngo: Caller) -> None:
+    _, asked = await ask(asking, status="draft")
+    assert await ngo.find("Task") == []
+    for status in ("active", "on-hold", "active"):
+        assert (await move(asking, asked, status)).status_code == 200
+    assert (await only_task(ngo))["focus"]["reference"] == asked
+
+
 async def test_no_task_where_one_of_the_bundle_has_it_as_focus(asking: Caller, ngo: Caller) -> None:
     who = reference(await asking.create(patient()))
     await run_bundle(

@@ -125,6 +125,20 @@ async def test_a_task_that_breaks_the_rules_undoes_its_request(world: World, hos
     assert await world.pool.fetchval("SELECT count(*) FROM package_member") == 0
 
 
+async def test_what_an_entry_creates_later_is_no_reference_to_nothing(hospital: Caller) -> None:
+    """Two entries that refer to each other: whichever is written first, neither is warned of."""
+    who = "urn:uuid:6b0ad3d5-6a3b-4a3c-9d36-0d0c0b0a0903"
+    plan = {"resourceType": "CarePlan", "status": "active", "intent": "plan", "subject": {"reference": who}}
+    answers = await run_bundle(
+        hospital,
+        "transaction",
+        entry("POST", "ServiceRequest", service_request(who, basedOn=[{"reference": TWO}]), ONE),
+        entry("POST", "CarePlan", {**plan, "activity": [{"reference": {"reference": ONE}}]}, TWO),
+        entry("POST", "Patient", patient(), who),
+    )
+    assert [each["response"].get("outcome") for each in answers] == [None] * 3
+
+
 async def test_the_bundle_keeps_what_was_sent(hospital: Caller) -> None:
     sent = (
         '{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"name":[{"text":"Ân"}],"resourceType":'

@@ -137,6 +137,13 @@ async def test_a_completed_task_leaves_its_package(hospital: Caller, ngo: Caller
     for status in ("accepted", "completed"):
         assert (await move(ngo, tasked, status)).status_code == 200
     assert await everything(ngo, inside) == inside
+    late = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": inside[0]},
+    }
+    refused(await ngo.send("POST", "/Observation", late), 422, "business-rule")
 
 
 async def test_two_tasks_of_one_patient(hospital: Caller, ngo: Caller) -> None:

@@ -1,5 +1,6 @@
 """Other processes: whether they run, kill -9, and waiting for what they do."""
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -7,6 +8,7 @@ from contextlib import suppress
 import psutil
 
 PATIENCE = 60
+NEVER = threading.Event()
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -37,4 +39,4 @@ def await_that(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        NEVER.wait(0.02)
