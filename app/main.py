@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from app.access.tokens import TokenVerifier
 from app.core.data_dir import load_secret_key
@@ -76,8 +77,18 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     """What the framework refuses (an unknown address or method), as an OperationOutcome."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:
-        return answer_error(request, MethodNotAllowed(f"{request.method} is not offered at this address"))
+        offered = {"Allow": ", ".join(list_methods(request))}
+        return answer_error(request, MethodNotAllowed(f"{request.method} is not offered here", headers=offered))
     return answer_error(request, NotFound("There is nothing at this address"))
+
+
+def list_methods(request: Request) -> list[str]:
+    """What may be done at this address (RFC 9110, 15.5.6)."""
+    found: set[str] = set()
+    for route in (*oauth.router.routes, *fhir.router.routes, *health.router.routes):
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 async def handle_bug(request: Request, error: Exception) -> Response:

@@ -39,8 +39,8 @@ def expand_include(url: str, include: Json, known: dict[str, Json]) -> dict[str,
     """The codes, by system, that one include or exclude names."""
     codes: dict[str, set[str]] = {}
     for other in include.get("valueSet", ()):
-        for system, listed in (expand_value_set(other.split("|")[0], known) or {}).items():
-            codes.setdefault(system, set()).update(listed)
+        for system, named in (expand_value_set(other.split("|")[0], known) or {}).items():
+            codes.setdefault(system, set()).update(named)
     if "system" not in include:
         return codes
     if "concept" in include:

@@ -88,7 +88,7 @@ async def settle_change(
     elif new.type == "ServiceRequest" and after is not None:
         if before is not None:
             await reopen_packages(unit, links, new)
-        else:
+        if before is None or (before.get("status") != "active" and not await find_tasks(unit, new)):
             await make_server_tasks(unit, links, new, after)
     elif new.type == "CarePlan":
         if after is not None:
@@ -137,8 +137,7 @@ def add_events(unit: Unit, row: Stored, facts: list[EventFacts]) -> None:
 
 async def follow_referral(unit: Unit, links: Links, focus: Stored) -> None:
     """The ServiceRequest follows when its Tasks end, and the CarePlans' activities with it."""
-    rows = await find_members(unit.connection, SYSTEM, "Task", focus.referral or "")
-    tasks = [task for row in rows if names_focus(task := read_content(row), focus, unit.hub.base_url)]
+    tasks = await find_tasks(unit, focus)
     service_request = parse_stored(focus)
     status = service_request_follows(service_request, tasks)
     if status and status != service_request.get("status"):
@@ -161,8 +160,12 @@ async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource
             add_events(unit, new, care_plan_events(plan, after, version=new.version, by=name_actor(unit)))
 
 
-def names_focus(task: Resource, focus: Stored, base: str) -> bool:
-    return local_key((task.get("focus") or {}).get("reference"), base) == focus.key
+async def find_tasks(unit: Unit, focus: Stored) -> list[Resource]:
+    """The referral's Tasks that are about this ServiceRequest."""
+    rows = await find_members(unit.connection, SYSTEM, "Task", focus.referral or "")
+    tasks = [read_content(row) for row in rows]
+    base = unit.hub.base_url
+    return [each for each in tasks if local_key((each.get("focus") or {}).get("reference"), base) == focus.key]
 
 
 async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_request: Resource) -> None:

@@ -8,6 +8,7 @@ from app.interactions.links import Links, local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references, package_references
+from app.referral.transitions import TERMINAL
 from app.store.packages import close_package, find_package, find_sharing_tasks, open_package
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
@@ -116,7 +117,7 @@ async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
 async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resource: dict[str, Any]) -> bool:
     """What an owner records about the patient of an open referral, its requester sees.
 
-    Answers whether there was such a referral.
+    Answers whether there was such a referral. One that has ended is no longer open, though its package be readable.
     """
     base = unit.hub.base_url
     patient = next(
@@ -131,8 +132,10 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
         return False
     tasks = await find_sharing_tasks(unit.connection, stored.owner_org, patient)
     await links.load(("Task", each) for each in tasks)
+    found = False
     for each in tasks:
         task = links.loaded.get(("Task", each))
-        if task and task.requester_org:
+        if task and task.requester_org and not task.deleted and read_content(task).get("status") not in TERMINAL:
             await open_package(unit.connection, each, task.requester_org, [stored.key])
-    return bool(tasks)
+            found = True
+    return found

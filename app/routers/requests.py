@@ -134,10 +134,10 @@ async def read_query(request: Request) -> list[tuple[str, str]]:
 
 def read_preferences(request: Request) -> Preferences:
     """The Prefer header; values that are not known are left aside, as RFC 7240 asks."""
-    for part in request.headers.get("prefer", "").replace(";", ",").split(","):
-        name, _, value = part.strip().partition("=")
-        if name == "return" and value in RETURNS:
-            return Preferences(RETURNS[value])
+    for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
+        name, _, value = (each.strip() for each in part.partition("="))
+        if name.lower() == "return" and value.strip('"') in RETURNS:
+            return Preferences(RETURNS[value.strip('"')])
     return Preferences(None)
 
 
