@@ -18,6 +18,9 @@ from typing import Any
 import asyncpg
 import uvloop
 
+SESSION = {"jit": "off", "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
+"""As the server's own connections (app/core/database.py)."""
+
 Statement = tuple[str, tuple[Any, ...]]
 Unit = Sequence[Statement]
 
@@ -33,7 +36,7 @@ async def replay(connection: asyncpg.Connection, unit: Unit) -> None:
 
 async def drive(url: str, units: Iterator[Unit], deadline: float, start: asyncio.Barrier) -> int:
     """One connection's share; how many units it ran."""
-    connection = await asyncpg.connect(url, statement_cache_size=1000, server_settings={"jit": "off"})
+    connection = await asyncpg.connect(url, statement_cache_size=1000, server_settings=SESSION)
     await start.wait()
     count = 0
     for unit in units:

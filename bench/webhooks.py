@@ -14,6 +14,7 @@ import httpx
 
 from app.core.data_dir import load_secret_key
 from app.interactions.command import open_hub
+from app.interactions.hub import Hub
 from app.interactions.webhooks import add_webhook
 from bench.cases import Bench, fresh_task
 from bench.load import HOSPITAL
@@ -40,6 +41,7 @@ async def measure_webhooks(bench: Bench, directory: Path, changes: int, rate: fl
     journal = directory / "journal"
     with open_receiver(journal) as url:
         async with open_hub(stage.settings, stage.url) as hub:
+            await wait_for_dispatcher(hub)
             key = load_secret_key(stage.settings)
             await add_webhook(hub, key, url, f"Organization/{HOSPITAL}", ["referral-status-changed"])
         token = await stage.token(HOSPITAL, "referrer")
@@ -58,6 +60,15 @@ async def measure_webhooks(bench: Bench, directory: Path, changes: int, rate: fl
         "p50": 1000 * taken[len(taken) // 2],
         "p99": 1000 * taken[int(len(taken) * 0.99)],
     }
+
+
+async def wait_for_dispatcher(hub: Hub) -> None:
+    """Until what the floor has written, without a hint to anyone, is fanned out."""
+    deadline = time.monotonic() + 60
+    while await hub.pool.fetchval("SELECT EXISTS (SELECT 1 FROM event WHERE fanned_out_at IS NULL)"):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the dispatcher does not come to an end")
+        await asyncio.sleep(0.1)
 
 
 async def wait_for_lines(journal: Path, count: int) -> list[tuple[float, dict[str, str]]]:

@@ -21,6 +21,10 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
         server_settings={
             "application_name": application_name,
             "jit": "off",
+            # A prepared plan outlives the day on which its table was empty and a sequential scan was cheapest.
+            "enable_seqscan": "off",
+            # Planning a statement of ours costs more than running it.
+            "plan_cache_mode": "force_generic_plan",
             "timezone": "UTC",
             "statement_timeout": str(int(statement_timeout * 1000)),
         },

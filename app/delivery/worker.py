@@ -23,6 +23,9 @@ EVENTS = "handoff_event"
 DELIVERIES = "handoff_delivery"
 POLL = 1.0
 """Seconds between looks without a hint: NOTIFY is one, and hints get lost."""
+FEW = 50
+LINGER = 0.01
+"""Seconds between a hint and the batch that it asks for."""
 RECORD_PAUSE = 0.5
 LEASE_MARGIN = 10.0
 """Seconds by which a lease outlives its attempt at least, whatever the settings say."""
@@ -104,8 +107,10 @@ class Worker:
                 if deliveries:
                     self.deliveries_due.set()
                     await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
-                if not events:
+                if events < FEW:
                     await wait_for(self.events_came, POLL)
+                    # Commits come in company: a batch costs the same for one as for several.
+                    await asyncio.sleep(LINGER)
         finally:
             for channel in (EVENTS, DELIVERIES):
                 await connection.remove_listener(channel, hear)
