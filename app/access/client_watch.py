@@ -17,8 +17,6 @@ REFRESH_AFTER = 2.0
 """Seconds after which the list is read again while it still serves."""
 STALE_AFTER = 4.5
 """Seconds after which it serves no longer: disabling takes effect within 5 s (access.md, Audit)."""
-ASK_AGAIN_AFTER = 0.1
-"""Seconds after which the list is read again for a client that it does not name."""
 PATIENCE = 5.0
 
 ENABLED = "SELECT id, organization, role, scopes, server_makes_tasks FROM client WHERE disabled_at IS NULL"
@@ -58,7 +56,7 @@ class ClientWatch:
         if self._age() >= STALE_AFTER:
             raise Unavailable("Tokens cannot be checked at the moment; try again", headers={"Retry-After": "1"})
         for _ in range(2):
-            if client_id in self._standings or self._age() < ASK_AGAIN_AFTER:
+            if client_id in self._standings:
                 break
             # Whoever holds a token that we signed was registered: since the list was read, it may be. The reading
             # under way may have begun before that, hence twice.

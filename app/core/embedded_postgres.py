@@ -243,7 +243,9 @@ def start_postmaster(layout: Layout) -> None:
     # We hold the lock and no postmaster lives: what its file says is about a process of the past.
     (layout.cluster / "postmaster.pid").unlink(missing_ok=True)
     quoted = str(layout.socket).replace("'", "''")
-    (layout.cluster / "postgresql.conf").write_text(CONFIGURATION.format(socket=f"'{quoted}'"))
+    # Written as the user whose directory it is: root would follow a link that this user has put there.
+    configuration = CONFIGURATION.format(socket=f"'{quoted}'")
+    run_command(["tee", str(layout.cluster / "postgresql.conf")], layout.user, configuration)
     options = ("-l", str(layout.log), "-w", "-t", str(PATIENCE), "--silent")
     run_tool(layout, "pg_ctl", "-D", str(layout.cluster), *options, "start")
 
@@ -270,13 +272,18 @@ def run_tool(layout: Layout, tool: str, *arguments: str) -> None:
         raise HandoffError(f"PostgreSQL: {error.diagnostics} (log: {layout.log})") from error
 
 
-def run_command(command: list[str], user: pwd.struct_passwd | None = None) -> None:
-    """Runs to the end, in a session of its own: a Ctrl-C for us is not one for PostgreSQL. Raises HandoffError."""
-    with tempfile.TemporaryFile() as output:
+def run_command(command: list[str], user: pwd.struct_passwd | None = None, text: str = "") -> None:
+    """Runs to the end, in a session of its own: a Ctrl-C for us is not one for PostgreSQL. Raises HandoffError.
+
+    ``text`` is what the command reads.
+    """
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(text.encode())
+        given.seek(0)
         # A file, not a pipe: the postmaster keeps the handle, and a pipe would never end.
         finished = subprocess.run(  # noqa: S603 -- our own arguments, no shell
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd="/",

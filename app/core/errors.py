@@ -3,6 +3,7 @@
 HandoffError                      500 exception
 ├── Invalid                       400 invalid        the request itself is malformed
 │   ├── TooLarge                  413 too-long
+│   ├── TooCostly                 400 too-costly     more than one answer may hold
 │   └── Unsupported               400 not-supported  understood, but not offered here
 ├── Unprocessable                 422 processing     well-formed, but breaks a rule of FHIR or of the profile
 │   └── BusinessRule              422 business-rule  well-formed FHIR, but breaks a rule of the referral
@@ -69,6 +70,10 @@ class Invalid(HandoffError):
 class TooLarge(Invalid):
     status = 413
     code = "too-long"
+
+
+class TooCostly(Invalid):
+    code = "too-costly"
 
 
 class Unsupported(Invalid):

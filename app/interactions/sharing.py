@@ -22,8 +22,8 @@ def shares(task: dict[str, Any] | None, assigned_org: str | None) -> bool:
     return bool(task and assigned_org and task.get("status") not in NOT_SHARED)
 
 
-async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_row: Stored) -> set[Key]:
-    """The keys of what the Task shares: only what the assigning organisation owns and may share onward.
+async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_row: Stored) -> dict[Key, int]:
+    """What the Task shares, in the versions seen: only what the assigning organisation owns and may share onward.
 
     Raises BusinessRule where a labelled resource would have to enter the package.
     """
@@ -31,9 +31,9 @@ async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_r
     focus = links.visible_at((task.get("focus") or {}).get("reference"))
     service_request = read_content(focus) if focus and focus.type == "ServiceRequest" else None
     frontier = package_references(task, service_request)
-    members: set[Key] = set()
+    members: dict[Key, int] = {}
     while frontier:
-        keys = {key for literal in frontier if (key := local_key(literal, base))} - members
+        keys = {key for literal in frontier if (key := local_key(literal, base))} - set(members)
         await links.load(keys)
         frontier = []
         for key in keys:
@@ -42,12 +42,12 @@ async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_r
                 continue
             content = read_content(stored)
             refuse_labelled(content, stored)
-            members.add(key)
+            members[key] = stored.version
             frontier += onward_references(content)
     for plan in await find_members(unit.connection, SYSTEM, "CarePlan", task_row.referral or ""):
         if plan.owner_org == task_row.owner_org and names_both(read_content(plan), task, task_row, base):
             refuse_labelled(read_content(plan), plan)
-            members.add(plan.key)
+            members[plan.key] = plan.version
     return members
 
 
@@ -85,23 +85,23 @@ async def settle_package(
     has = shares(after, new.assigned_org)
     if had and has and before and after and package_references(before, None) == package_references(after, None):
         return
-    members: set[Key] = set()
+    members: dict[Key, int] = {}
     if after and has and new.assigned_org != new.owner_org:
         if is_labelled(after):
             refuse_labelled(after, new)
-        members = await collect_package(unit, links, after, new)
-        members.add(new.key)
+        members = {**await collect_package(unit, links, after, new), new.key: new.version}
     if had or members:
         await align_package(unit, new, members, fresh=old is None)
 
 
-async def align_package(unit: Unit, task: Stored, members: set[Key], *, fresh: bool) -> None:
+async def align_package(unit: Unit, task: Stored, members: dict[Key, int], *, fresh: bool) -> None:
     """Makes the package of a Task what it should hold. The Task itself stays: its owner reads how it ended."""
     if task.assigned_org is None:
         return
     current = set() if fresh else await find_package(unit.connection, task.id, task.assigned_org)
-    await open_package(unit.connection, task.id, task.assigned_org, members - current)
-    await close_package(unit.connection, task.id, task.assigned_org, current - members - {task.key})
+    missing = {key: version for key, version in members.items() if key not in current}
+    await open_package(unit.connection, task.id, task.assigned_org, missing)
+    await close_package(unit.connection, task.id, task.assigned_org, current - set(members) - {task.key})
 
 
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
@@ -111,7 +111,7 @@ async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
         if shares(content, task.assigned_org) and task.assigned_org and task.assigned_org != task.owner_org:
             links.loaded[row.key] = row
             members = await collect_package(unit, links, content, task)
-            await align_package(unit, task, {*members, task.key}, fresh=False)
+            await align_package(unit, task, {**members, task.key: task.version}, fresh=False)
 
 
 async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resource: dict[str, Any]) -> bool:
@@ -136,6 +136,6 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
     for each in tasks:
         task = links.loaded.get(("Task", each))
         if task and task.requester_org and not task.deleted and read_content(task).get("status") not in TERMINAL:
-            await open_package(unit.connection, each, task.requester_org, [stored.key])
+            await open_package(unit.connection, each, task.requester_org, {stored.key: stored.version})
             found = True
     return found

@@ -20,6 +20,7 @@ from app.interactions.update import update_match, update_resource
 from app.routers.requests import (
     check_format,
     check_id,
+    check_no_query,
     check_resource_type,
     check_type,
     find_caller,
@@ -44,6 +45,7 @@ router = APIRouter(prefix="/fhir", tags=["FHIR R4"])
 @router.get("/metadata")
 async def capabilities(request: Request) -> Response:
     """What this server can do: the CapabilityStatement."""
+    check_no_query(request)
     pretty = check_format(request)
     statement = describe_capabilities(find_hub(request))
     return answer_text(dump(statement), 200, {}, pretty=pretty)
@@ -53,6 +55,7 @@ async def capabilities(request: Request) -> Response:
 @router.post("/", include_in_schema=False)
 async def bundle(request: Request) -> Response:
     """A Bundle of type batch or transaction."""
+    check_no_query(request)
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     body = await read_resource_body(request, bundle=True)
@@ -120,6 +123,7 @@ async def answer_search(request: Request, resource_type: str) -> Response:
 @router.post("/{resource_type}")
 async def create(request: Request, resource_type: str) -> Response:
     """Creates a resource; with If-None-Exist only where the query matches none."""
+    check_no_query(request)
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_type(resource_type)
@@ -155,6 +159,7 @@ async def conditional_delete(request: Request, resource_type: str) -> Response:
 @router.get("/{resource_type}/{resource_id}")
 async def read(request: Request, resource_type: str, resource_id: str) -> Response:
     """Reads the current version."""
+    check_no_query(request)
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     stored = await read_resource(hub, caller, check_type(resource_type), check_id(resource_type, resource_id))
@@ -166,6 +171,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
 @router.get("/{resource_type}/{resource_id}/_history/{version}")
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
     """Reads one version."""
+    check_no_query(request)
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_id(check_type(resource_type), resource_id)
@@ -178,6 +184,7 @@ async def vread(request: Request, resource_type: str, resource_id: str, version:
 @router.put("/{resource_type}/{resource_id}")
 async def update(request: Request, resource_type: str, resource_id: str) -> Response:
     """Replaces a resource by its next version."""
+    check_no_query(request)
     pretty = check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_type(resource_type)
@@ -191,6 +198,7 @@ async def update(request: Request, resource_type: str, resource_id: str) -> Resp
 @router.delete("/{resource_type}/{resource_id}")
 async def delete(request: Request, resource_type: str, resource_id: str) -> Response:
     """Deletes a resource; its history stays."""
+    check_no_query(request)
     check_format(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_id(check_type(resource_type), resource_id)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from app.core.caller import Caller
-from app.core.errors import Invalid, NotAcceptable, NotFound, TooLarge, UnsupportedMedia
+from app.core.errors import Invalid, NotAcceptable, NotFound, TooLarge, Unsupported, UnsupportedMedia
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
 from app.fhir.registry import TYPES
@@ -69,6 +69,13 @@ def check_id(resource_type: str, resource_id: str) -> str:
     if not ID.fullmatch(resource_id):
         raise NotFound(f"{resource_type}/{resource_id} is not known")
     return resource_id
+
+
+def check_no_query(request: Request) -> None:
+    """Raises Unsupported for a parameter that an interaction on one address does not take, such as _summary."""
+    for name in request.query_params:
+        if name not in ("_format", "_pretty"):
+            raise Unsupported(f"{name!r} is not offered here", (name,))
 
 
 def check_format(request: Request) -> bool:

@@ -1,9 +1,10 @@
 """Opens and closes what a Task shares with an organisation (access.md, What a caller sees)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from app.core.database import Connection
+from app.core.errors import LostRace
 from app.fhir.registry import TYPES
 from app.store.read import group_by_type
 from app.store.rows import Key
@@ -22,23 +23,27 @@ def open_statement(types: tuple[str, ...]) -> str:
     for n, name in enumerate(types, start=5):
         table = TYPES[name].table
         parts.append(
-            f"locked_{table} AS MATERIALIZED (SELECT id, owner_org, shared_with FROM {table} "
+            f"locked_{table} AS MATERIALIZED (SELECT id, version, owner_org, shared_with FROM {table} "
             f"WHERE id = ANY(${n}::text[]) ORDER BY id FOR UPDATE)"
         )
         parts.append(
             f"shared_{table} AS (UPDATE {table} r SET shared_with = array_append(r.shared_with, $2) "
             f"FROM locked_{table} l WHERE r.id = l.id AND l.owner_org <> $2 AND NOT ($2 = ANY(l.shared_with)))"
         )
-    return f"WITH {', '.join(parts)} SELECT 1"
+    locked = " UNION ALL ".join(f"SELECT '{name}', id, version FROM locked_{TYPES[name].table}" for name in types)
+    return f"WITH {', '.join(parts)} {locked}"
 
 
-async def open_package(connection: Connection, task_id: str, organization: str, keys: Iterable[Key]) -> None:
-    """Lets the organisation read these resources because of this Task; what it reads already stays."""
-    grouped = group_by_type(keys)
+async def open_package(connection: Connection, task_id: str, organization: str, versions: Mapping[Key, int]) -> None:
+    """Lets the organisation read these resources because of this Task; what it reads already stays.
+
+    ``versions`` are those that were weighed: raises LostRace where a resource has changed since, perhaps its label.
+    """
+    grouped = group_by_type(versions)
     if not grouped:
         return
     members = [(name, each) for name, ids in grouped.items() for each in ids]
-    await connection.execute(
+    rows = await connection.fetch(
         open_statement(tuple(grouped)),
         task_id,
         organization,
@@ -46,6 +51,8 @@ async def open_package(connection: Connection, task_id: str, organization: str, 
         [each for _, each in members],
         *grouped.values(),
     )
+    if any(versions[row[0], row[1]] != row[2] for row in rows):
+        raise LostRace("What is to be shared was changed by someone else meanwhile")
 
 
 async def find_package(connection: Connection, task_id: str, organization: str) -> set[Key]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.core.caller import Scope
 from app.core.database import Connection
+from app.core.errors import TooCostly
 from app.fhir.registry import TYPES
 from app.models.resources import column_names
 from app.search.plan import Cursor, SearchPlan
@@ -79,12 +80,17 @@ async def find_child_targets(connection: Connection, plan: SearchPlan, matches: 
 async def load_included(
     connection: Connection, scope: Scope, targets: set[str], matches: list[Stored], most: int
 ) -> list[Stored]:
-    """The targets that the scope sees and that are not matches themselves, in order of type and id."""
+    """The targets that the scope sees and that are not matches themselves, in order of type and id.
+
+    Raises TooCostly rather than leave any out.
+    """
     matched = {each.key for each in matches}
     keys: set[Key] = set()
     for target in targets:
         name, _, resource_id = target.partition("/")
         if name in TYPES and (name, resource_id) not in matched:
             keys.add((name, resource_id))
-    found = await load_resources(connection, scope, sorted(keys)[:most])
+    if len(keys) > most:
+        raise TooCostly(f"This page would include more than {most} resources: lower _count", ("_include",))
+    found = await load_resources(connection, scope, keys)
     return sorted((each for each in found.values() if not each.deleted), key=lambda each: each.key)
