@@ -3,6 +3,7 @@
 HandoffError                      500 exception
 ├── Invalid                       400 invalid        the request itself is malformed
 │   ├── TooLarge                  413 too-long
+│   ├── AddressTooLong            414 too-long
 │   ├── TooCostly                 400 too-costly     more than one answer may hold
 │   └── Unsupported               400 not-supported  understood, but not offered here
 ├── Unprocessable                 422 processing     well-formed, but breaks a rule of FHIR or of the profile
@@ -69,6 +70,11 @@ class Invalid(HandoffError):
 
 class TooLarge(Invalid):
     status = 413
+    code = "too-long"
+
+
+class AddressTooLong(Invalid):
+    status = 414
     code = "too-long"
 
 

@@ -18,7 +18,7 @@ from app.interactions.search import search_type
 from app.interactions.transaction import run_transaction
 from app.interactions.update import update_match, update_resource
 from app.routers.requests import (
-    check_format,
+    check_head,
     check_id,
     check_no_query,
     check_resource_type,
@@ -46,7 +46,7 @@ router = APIRouter(prefix="/fhir", tags=["FHIR R4"])
 async def capabilities(request: Request) -> Response:
     """What this server can do: the CapabilityStatement."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     statement = describe_capabilities(find_hub(request))
     return answer_text(dump(statement), 200, {}, pretty=pretty)
 
@@ -56,7 +56,7 @@ async def capabilities(request: Request) -> Response:
 async def bundle(request: Request) -> Response:
     """A Bundle of type batch or transaction."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     body = await read_resource_body(request, bundle=True)
     representation = read_preferences(request).answer == "representation"
@@ -86,7 +86,7 @@ async def instance_history(request: Request, resource_type: str, resource_id: st
 
 
 async def answer_history(request: Request, resource_type: str | None, resource_id: str | None) -> Response:
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     query = await read_query(request)
     entries, following = await read_versions(hub, caller, resource_type, resource_id, query)
@@ -112,7 +112,7 @@ async def search_by_post(request: Request, resource_type: str) -> Response:
 
 
 async def answer_search(request: Request, resource_type: str) -> Response:
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     query = await read_query(request)
     plan, page = await search_type(hub, caller, check_type(resource_type), query)
@@ -124,7 +124,7 @@ async def answer_search(request: Request, resource_type: str) -> Response:
 async def create(request: Request, resource_type: str) -> Response:
     """Creates a resource; with If-None-Exist only where the query matches none."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_type(resource_type)
     resource = await read_resource_body(request)
@@ -137,7 +137,7 @@ async def create(request: Request, resource_type: str) -> Response:
 @router.put("/{resource_type}")
 async def conditional_update(request: Request, resource_type: str) -> Response:
     """Updates the one resource that the query matches, or creates it."""
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_type(resource_type)
     resource = await read_resource_body(request)
@@ -150,7 +150,7 @@ async def conditional_update(request: Request, resource_type: str) -> Response:
 @router.delete("/{resource_type}")
 async def conditional_delete(request: Request, resource_type: str) -> Response:
     """Deletes the one resource that the query matches, if there is one."""
-    check_format(request)
+    check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     gone = await delete_match(hub, caller, check_type(resource_type), request.url.query)
     return Response(None, 204, version_headers(gone) if gone else None)
@@ -160,7 +160,7 @@ async def conditional_delete(request: Request, resource_type: str) -> Response:
 async def read(request: Request, resource_type: str, resource_id: str) -> Response:
     """Reads the current version."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     stored = await read_resource(hub, caller, check_type(resource_type), check_id(resource_type, resource_id))
     if is_unchanged(request, stored.version, stored.last_updated):
@@ -172,7 +172,7 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
     """Reads one version."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_id(check_type(resource_type), resource_id)
     if not version.isascii() or not version.isdigit() or len(version) > 18:
@@ -185,7 +185,7 @@ async def vread(request: Request, resource_type: str, resource_id: str, version:
 async def update(request: Request, resource_type: str, resource_id: str) -> Response:
     """Replaces a resource by its next version."""
     check_no_query(request)
-    pretty = check_format(request)
+    pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_type(resource_type)
     resource = await read_resource_body(request)
@@ -199,7 +199,7 @@ async def update(request: Request, resource_type: str, resource_id: str) -> Resp
 async def delete(request: Request, resource_type: str, resource_id: str) -> Response:
     """Deletes a resource; its history stays."""
     check_no_query(request)
-    check_format(request)
+    check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     check_id(check_type(resource_type), resource_id)
     gone = await delete_resource(hub, caller, resource_type, resource_id, read_if_match(request))

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from app.core.caller import Caller
-from app.core.errors import Invalid, NotAcceptable, NotFound, TooLarge, Unsupported, UnsupportedMedia
+from app.core.errors import AddressTooLong, Invalid, NotAcceptable, NotFound, TooLarge, Unsupported, UnsupportedMedia
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
 from app.fhir.registry import TYPES
@@ -78,8 +78,11 @@ def check_no_query(request: Request) -> None:
             raise Unsupported(f"{name!r} is not offered here", (name,))
 
 
-def check_format(request: Request) -> bool:
-    """Whether the answer is to be pretty. Raises NotAcceptable where JSON will not do."""
+def check_head(request: Request) -> bool:
+    """Whether the answer is to be pretty. Raises AddressTooLong, and NotAcceptable where JSON will not do."""
+    limit = find_hub(request).settings.max_url
+    if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > limit:
+        raise AddressTooLong(f"The address is longer than {limit} bytes: POST a search as a form to _search")
     wanted = request.query_params.get("_format")
     if wanted is not None:
         # An unescaped + arrives as a space.

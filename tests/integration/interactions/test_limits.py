@@ -39,3 +39,13 @@ async def test_what_changed_while_it_was_weighed_is_not_shared(world: World, hos
                 await open_package(connection, asked["id"], "ngo", {("Patient", found["id"]): 1})
         await open_package(connection, asked["id"], "ngo", {("Patient", found["id"]): 2})
     assert (await ngo.read(who))["gender"] == "female"
+
+
+async def test_an_address_too_long_is_refused(hospital: Caller) -> None:
+    answer = await hospital.get(f"/Patient?name={'x' * 9_000}")
+    assert answer.status_code == 414
+    assert answer.json()["issue"][0]["code"] == "too-long"
+    form = await hospital.send(
+        "POST", "/Patient/_search", f"name={'x' * 9_000}", content_type="application/x-www-form-urlencoded"
+    )
+    assert form.status_code == 200
