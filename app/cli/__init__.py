@@ -1,0 +1,41 @@
+"""Front door: operator commands, `handoff ...`, one file for each group of them.
+
+A command imports for itself what only it needs: so `serve` answers a second sooner.
+"""
+
+import sys
+
+import asyncpg
+import typer
+from pydantic import ValidationError
+
+from app.cli import client, db, demo, serve, settings, webhook
+from app.core.errors import HandoffError
+from app.core.progress import tell
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Warm Handoff: a FHIR R4 referral server.")
+app.command()(serve.serve)
+app.command()(serve.worker)
+app.command()(demo.demo)
+app.command()(client.token)
+app.command(name="settings")(settings.list_settings)
+app.add_typer(db.commands, name="db")
+app.add_typer(client.commands, name="client")
+app.add_typer(webhook.commands, name="webhook")
+
+
+def main() -> None:
+    """Runs a command; what goes wrong is told in a line, with exit code 1."""
+    try:
+        app()
+    except HandoffError as error:
+        for issue in error.all_issues():
+            tell(f"handoff: {issue.diagnostics}")
+    except ValidationError as error:
+        for each in error.errors():
+            tell(f"handoff: HANDOFF_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        tell(f"handoff: {type(error).__name__}: {error}")
+    else:
+        return
+    sys.exit(1)

@@ -1,0 +1,82 @@
+"""`handoff serve` and `handoff worker`."""
+
+import asyncio
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.core.connection_budget import check_connections
+from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_address
+from app.core.operator_database import own_database
+from app.core.progress import tell, when_slow
+from app.core.settings import Settings
+from app.core.supervisor import Supervisor, bind_listener, defer_signals, listening_url
+from app.core.welcome import describe_server
+from app.store.migrate import upgrade_database
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8000,
+    data_dir: Annotated[Path | None, typer.Option(help="Instead of HANDOFF_DATA_DIR.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many web processes.")] = 1,
+    demo: Annotated[bool, typer.Option("--demo", help="Put a demonstration network in place.")] = False,
+    no_delivery: Annotated[bool, typer.Option("--no-delivery", help="Leave delivery to `handoff worker`.")] = False,
+) -> None:
+    """Run the server: database, web processes and delivery, until Ctrl-C or SIGTERM."""
+    received = defer_signals()
+    settings = Settings(data_dir=data_dir.resolve()) if data_dir else Settings()
+    listener = bind_listener(host, port)
+    with ExitStack() as stack:
+        with when_slow("Starting the database"):
+            url = stack.enter_context(own_database(settings))
+        with when_slow("Bringing the database up to date"):
+            upgrade_database(url)
+        load_secret_key(settings)
+        settings = settings.model_copy(update={"public_url": settings.public_url or listening_url(listener)})
+        asyncio.run(check_connections(url, settings.pool_size, workers + (not no_delivery)))
+        supervisor = Supervisor(
+            listener=listener,
+            web=workers,
+            delivery=not no_delivery,
+            environment={
+                "HANDOFF_DATABASE_URL": url,
+                "HANDOFF_DATA_DIR": str(settings.data_dir.resolve()),
+                "HANDOFF_PUBLIC_URL": settings.public_url or "",
+            },
+            log_level="debug" if settings.log_level == "debug" else "warning",
+            received=received,
+        )
+        asyncio.run(run_server(supervisor, settings, url, demo=demo))
+    tell("Stopped.")
+
+
+async def run_server(supervisor: Supervisor, settings: Settings, url: str, *, demo: bool) -> None:
+    """Runs until a signal; once it answers, says what to try."""
+    address = listening_url(supervisor.listener)
+
+    async def when_ready() -> None:
+        write_address(settings.data_dir, ADDRESS, address)
+        if demo:
+            from app.interactions.command import open_hub
+            from app.interactions.operate import seed_network
+
+            async with open_hub(settings, url) as hub:
+                made = [reference async for reference, missing in seed_network(hub) if missing]
+            typer.echo(f"The demonstration network is in place ({len(made)} resources made now).")
+        organization = "Organization/song-huong-hospital" if demo else "Organization/my-hospital"
+        typer.echo(describe_server(settings, address, organization))
+
+    try:
+        await supervisor.run(when_ready)
+    finally:
+        remove_address(settings.data_dir, ADDRESS)
+
+
+def worker() -> None:
+    """Deliver webhooks, and nothing else; any number of these may run."""
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "app.worker"])  # noqa: S606 -- our own program
