@@ -30,7 +30,9 @@ def test_nothing_changes_a_setting_once_read() -> None:
         setattr(Settings(), "pool_size", 3)  # noqa: B010 -- written plainly, mypy would refuse it first
 
 
-@pytest.mark.parametrize(("name", "value"), [("REFERENCES", "maybe"), ("POOL_SIZE", "0"), ("TRUSTED_HOPS", "-1")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("REFERENCES", "maybe"), ("POOL_SIZE", "0"), ("TRUSTED_HOPS", "-1"), ("TIME_ZONE", "Mars/Base")]
+)
 def test_a_setting_out_of_bounds_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"HANDOFF_{name}", value)
     with pytest.raises(ValidationError) as caught:
