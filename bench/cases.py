@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from app.core.ids import new_id
@@ -13,7 +13,7 @@ from app.interactions.search import search_type
 from app.interactions.transaction import run_transaction
 from app.interactions.update import update_resource
 from bench.floor import Unit
-from bench.load import HOSPITAL, PARTNERS, STATUSES, make_request, make_task
+from bench.load import HOSPITAL, PARTNERS, make_request, make_task
 from bench.recording import act_as, record, rename
 from bench.stage import Stage
 
@@ -37,12 +37,27 @@ class Bench:
 
     stage: Stage
     tasks: int
-    unused: list[int]
+    plain: list[int] = field(init=False)
+    requested: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.requested = [n for n in range(2, self.tasks) if n % 2 and status_of(n) == "requested"]
+        self.plain = [n for n in range(2, self.tasks) if status_of(n) != "requested"]
 
     def take(self, count: int) -> list[int]:
         """Numbers of Tasks that nothing has written to yet."""
-        taken, self.unused = self.unused[:count], self.unused[count:]
+        taken, self.plain = self.plain[:count], self.plain[count:]
         return taken
+
+    def take_requested(self, count: int) -> list[int]:
+        """The same, of Tasks that ``PARTNER`` may accept."""
+        taken, self.requested = self.requested[:count], self.requested[count:]
+        return taken
+
+
+def status_of(n: int) -> str:
+    """The status that Task ``n`` was loaded with."""
+    return str(make_task(n)["status"])
 
 
 def raw(method: str, path: str, token: str, body: Any = None, **headers: str) -> bytes:
@@ -102,10 +117,7 @@ def fresh_task(n: int) -> Resource:
 async def build_put(bench: Bench, count: int) -> Case:
     """PUT of a Task's status by its owner, If-Match on its first version."""
     token = await bench.stage.token(PARTNER, "provider")
-    wanted = [n for n in bench.unused if n % 2 and STATUSES[n // 2 % len(STATUSES)] == "requested"]
-    first, *numbers = wanted[: 2 * count + 1]
-    used = set(wanted[: 2 * count + 1])
-    bench.unused = [n for n in bench.unused if n not in used]
+    first, *numbers = bench.take_requested(2 * count + 1)
     half = len(numbers) // 2
     unit, _ = await record(
         bench.stage,

@@ -21,6 +21,9 @@ import uvloop
 SESSION = {"jit": "off", "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
 """As the server's own connections (app/core/database.py)."""
 
+WARM_UP = 10
+"""Units of each connection before the clock starts: every statement is planned once."""
+
 Statement = tuple[str, tuple[Any, ...]]
 Unit = Sequence[Statement]
 
@@ -34,10 +37,13 @@ async def replay(connection: asyncpg.Connection, unit: Unit) -> None:
             await connection.execute(text)
 
 
-async def drive(url: str, units: Iterator[Unit], deadline: float, start: asyncio.Barrier) -> int:
+async def drive(url: str, units: Iterator[Unit], seconds: float, start: asyncio.Barrier) -> int:
     """One connection's share; how many units it ran."""
     connection = await asyncpg.connect(url, statement_cache_size=1000, server_settings=SESSION)
+    for _, unit in zip(range(WARM_UP), units, strict=False):
+        await replay(connection, unit)
     await start.wait()
+    deadline = time.perf_counter() + seconds
     count = 0
     for unit in units:
         if time.perf_counter() > deadline:
@@ -51,9 +57,8 @@ async def drive(url: str, units: Iterator[Unit], deadline: float, start: asyncio
 async def measure(url: str, connections: int, seconds: float, units: list[Unit]) -> dict[str, float]:
     """Runs all connections and sums up."""
     start = asyncio.Barrier(connections + 1)
-    deadline = time.perf_counter() + seconds + 1
     left = iter(units)
-    drives = [asyncio.create_task(drive(url, left, deadline, start)) for _ in range(connections)]
+    drives = [asyncio.create_task(drive(url, left, seconds, start)) for _ in range(connections)]
     await start.wait()
     began = time.perf_counter()
     counts = await asyncio.gather(*drives)

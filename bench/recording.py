@@ -10,6 +10,9 @@ from app.interactions.hub import Hub
 from bench.floor import Statement
 from bench.stage import Stage
 
+NOT_REPEATED = ("pg_notify", "typeinfo_tree", "'jit'")
+"""In statements that come once for many requests, or once for each connection (asyncpg's look at array types)."""
+
 Work = Callable[[Hub, Caller], Awaitable[Any]]
 Renaming = Sequence[tuple[str, str]]
 
@@ -39,7 +42,7 @@ async def record(stage: Stage, caller: Caller, work: Work) -> tuple[list[Stateme
         await hub.announcer.close()
     finally:
         pool.terminate()
-    return [each for each in heard if "pg_notify" not in each[0]], answer
+    return [each for each in heard if not any(mark in each[0] for mark in NOT_REPEATED)], answer
 
 
 async def keep(_: object) -> None:
