@@ -2,51 +2,13 @@
 
 from typing import Any
 
-import pytest
-
 from tests.api import Caller, World
-
-CODE = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]}
-
-
-def service_request(patient: str, **more: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "ServiceRequest",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": patient},
-        "code": {"text": "Meals"},
-        **more,
-    }
-
-
-def task(patient: str, focus: str, **more: Any) -> dict[str, Any]:
-    return {
-        "resourceType": "Task",
-        "status": "requested",
-        "intent": "order",
-        "code": CODE,
-        "focus": {"reference": focus},
-        "for": {"reference": patient},
-        "requester": {"reference": "Organization/hospital"},
-        "owner": {"reference": "Organization/ngo"},
-        **more,
-    }
+from tests.integration.interactions.samples import service_request, task
 
 
 async def move(caller: Caller, reference: str, status: str, **more: Any) -> Any:
     found = await caller.read(reference)
     return await caller.update({**found, "status": status, **more})
-
-
-@pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
-
-
-@pytest.fixture
-async def ngo(world: World) -> Caller:
-    return await world.caller("ngo", "provider")
 
 
 async def test_the_whole_loop(world: World, hospital: Caller, ngo: Caller) -> None:
