@@ -66,7 +66,8 @@ class Compiler:
         row["paths"] = [describe_leaf(leaf) for leaf in leaves]
         if kind == "reference":
             row["targets"] = join_targets(leaves, parameter.get("target", []))
-        row["many"] = len(parts) > 1 or any(leaf.many or leaf.type in MANY_VALUED for leaf in leaves)
+        versioned = kind == "reference" and any(leaf.type == "canonical" for leaf in leaves)
+        row["many"] = len(parts) > 1 or versioned or any(leaf.many or leaf.type in MANY_VALUED for leaf in leaves)
         return row
 
     def split_parts(self, resource_type: str, parameter: Json) -> list[str]:

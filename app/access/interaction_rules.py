@@ -22,13 +22,16 @@ LETTERS: Mapping[str, Letter] = {
 
 DIRECTORY = frozenset(name for name, each in TYPES.items() if each.directory)
 REFERRALS = frozenset({"ServiceRequest", "Task", "CarePlan"})
-CLINICAL = frozenset({"Patient", "Procedure", "Consent", "Condition", "Goal", "Observation"})
-SERVICE_RECORDS = frozenset({"Procedure", "Observation"})
+CLINICAL = frozenset({"Patient", "RelatedPerson", "Consent", "Condition", "Goal", "CareTeam", "Group", "Encounter"})
+SUPPORTING = frozenset({"Coverage", "Device", "Flag", "Basic"})
+SERVICE_RECORDS = frozenset(
+    {"Procedure", "Observation", "QuestionnaireResponse", "DocumentReference", "Communication", "SupplyDelivery"}
+)
 """What a partner records of its own about the patient of an open referral."""
 PROVENANCE = frozenset({"Provenance"})
 """Written once, by the server or by who vouches for an import; nobody changes or removes it."""
 
-OWN = DIRECTORY | REFERRALS | CLINICAL
+OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS
 FULL: Mapping[Letter, frozenset[str]] = {"c": OWN | PROVENANCE, "u": OWN, "d": OWN}
 
 MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {

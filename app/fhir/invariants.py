@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from app.fhir import datatype_invariants, resource_invariants
+from app.fhir import datatype_invariants, definition_invariants, resource_invariants
 from app.fhir.element_access import Node, objects, text
 
 
@@ -55,7 +55,7 @@ def _find_dangling_fragment(node: Node, context: Context) -> Iterable[str]:
 
 def _build_table() -> dict[str, Invariant]:
     table = {"ref-1": Invariant("ref-1", "a local reference names a contained resource", _find_dangling_fragment)}
-    for rules in (datatype_invariants.RULES, resource_invariants.RULES):
+    for rules in (datatype_invariants.RULES, definition_invariants.RULES, resource_invariants.RULES):
         table.update({name: _of_element(name.split("@")[0], *rule) for name, rule in rules.items()})
     table.update({key: _located(key, *rule) for key, rule in resource_invariants.LOCATED.items()})
     return table

@@ -53,12 +53,18 @@ class SearchParameter:
         """Whether its values are indexed as rows of their own rather than in a column of the type's table."""
         return self.many or self.kind == "string"
 
+    @property
+    def row_kind(self) -> str:
+        """The kind whose child table holds its rows: a URI is compared whole, as the target of a reference is."""
+        return "reference" if self.kind == "uri" else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
     """A resource type that the server keeps.
 
-    ``directory`` types are read by everyone. ``versioned_update`` types take no update without If-Match.
+    ``table`` is its name in snake case, unless SQL has reserved that word. ``directory`` types are read by everyone.
+    ``versioned_update`` types take no update without If-Match.
     ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of search codes that share an index.
     """
 
@@ -102,7 +108,7 @@ def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> 
         raise RuntimeError(f"definitions/search.json is older than types.json for {name}; generate it again")
     return ResourceType(
         name=name,
-        table=re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
+        table=line.get("table") or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
         directory=line.get("directory", False),
         versioned_update=line.get("versioned_update", False),
         interactions=frozenset(line.get("interactions", EVERY_INTERACTION)),

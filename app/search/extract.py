@@ -60,7 +60,7 @@ def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
     parameters = TYPES[resource_type].search
     single = [each for each in parameters if not each.in_rows]
     many = [each for each in parameters if each.in_rows]
-    kinds = sorted({each.kind for each in many})
+    kinds = sorted({each.row_kind for each in many})
 
     def extract(resource: dict[str, Any]) -> IndexEntry:
         columns: list[Any] = []
@@ -70,7 +70,7 @@ def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
             columns.extend(row[-width:] if row else (None,) * width)
         rows: dict[str, set[Row]] = {kind: set() for kind in kinds}
         for parameter in many:
-            found = rows[parameter.kind]
+            found = rows[parameter.row_kind]
             found.update((parameter.code, *row) for row in index_rows(parameter, resource))
         return IndexEntry(tuple(columns), {kind: tuple(sorted(found)) for kind, found in rows.items()})
 

@@ -81,7 +81,7 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
         case ReferenceCriterion(parameter, targets):
             return render_value(parameter, "target", binder.one_of(targets), resource_type)
         case UriCriterion(parameter, uris):
-            return render_value(parameter, "value", binder.one_of(uris), resource_type)
+            return render_value(parameter, "target", binder.one_of(uris), resource_type)
         case StringCriterion():
             return render_string(criterion, resource_type, binder)
         case DateCriterion(parameter, intervals):
@@ -103,7 +103,7 @@ def compare(template: str, interval: Interval, binder: Binder, **columns: str) -
 
 def in_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
     """Whether a child row of the parameter meets the condition (written on ``c``)."""
-    table = CHILD_TABLES[parameter.kind].name
+    table = CHILD_TABLES[parameter.row_kind].name
     return (
         f"r.id IN (SELECT c.id FROM {table} c WHERE c.type = '{resource_type}' "
         f"AND c.parameter = '{parameter.code}' AND {condition})"

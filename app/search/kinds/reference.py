@@ -13,14 +13,17 @@ from app.search.plan import ReferenceCriterion
 
 class ReferenceKind:
     def index_value(self, path: Path, value: Any) -> Iterator[tuple[str]]:
-        """``Type/id`` without a version, or the literal of a reference to elsewhere."""
-        literal = value.get("reference") if isinstance(value, dict) else value
+        """``Type/id`` without a version, the literal of what is elsewhere, a canonical with and without version."""
+        named = value if isinstance(value, dict) else {"reference": value}
+        literal = named.get("reference")
         if not isinstance(literal, str) or literal.startswith("#"):
             return
         target = plain_target(literal)
-        kind = target.rsplit("/", 2)[-2] if "/" in target else value.get("type")
+        kind = target.rsplit("/", 2)[-2] if "/" in target else named.get("type")
         if not path.only or kind in path.only:
             yield (index_key(target),)
+            if path.type == "canonical" and "|" in target:
+                yield (index_key(target.partition("|")[0]),)
 
     def parse(
         self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str

@@ -84,11 +84,8 @@ def test_every_role_writes_its_directory_entries(role: Role, interaction: str) -
             authorize(caller(role), interaction, name)
 
 
-PROVIDER = {
-    "create": {"Procedure", "Observation"},
-    "update": {"Procedure", "Observation", "Task"},
-    "delete": {"Procedure", "Observation"},
-}
+RECORDS = {"Procedure", "Observation", "QuestionnaireResponse", "DocumentReference", "Communication", "SupplyDelivery"}
+PROVIDER = {"create": RECORDS, "update": RECORDS | {"Task"}, "delete": RECORDS}
 
 
 @pytest.mark.parametrize("interaction", sorted(WRITES))

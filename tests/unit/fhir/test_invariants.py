@@ -19,7 +19,15 @@ CASES: list[Resource] = json.loads(Path(__file__).with_name("invariant_cases.jso
 
 FIRST: Resource = {"fullUrl": "urn:a", "resource": {"resourceType": "Patient"}}
 
-NOT_IMPLEMENTED: dict[str, str] = {}
+PROFILES = (
+    *(f"sdf-{name}" for name in (1, 2, 3, 4, 5, 6, 8, "8a", "8b", 9, 10, 11, 14, 15, "15a", *range(16, 24))),
+    *(f"eld-{name}" for name in (*range(1, 9), *range(11, 20), 22)),
+)
+
+NOT_IMPLEMENTED: dict[str, str] = {
+    "ctm-1": "asks what a member resolves to, and holds where that cannot be said",
+    **dict.fromkeys(PROFILES, "a StructureDefinition is only kept until profiles are checked, by a later issue"),
+}
 """Invariants of kept types without a function, each with the reason."""
 
 
