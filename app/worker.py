@@ -4,7 +4,10 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
+import asyncpg
 import uvloop
 
 from app.core.data_dir import load_secret_key
@@ -13,9 +16,14 @@ from app.core.errors import HandoffError
 from app.core.operator_database import find_database
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
-from app.delivery.worker import run_delivery
+from app.delivery.overview import list_changed
+from app.delivery.worker import DATABASE_AWAY, run_delivery
+from app.interactions.hub import Hub
 
 logger = logging.getLogger("handoff")
+
+SHOW_PAUSE = 5.0
+"""Seconds between two looks whether a Subscription shows what has become of its webhook."""
 
 
 def main() -> None:
@@ -42,10 +50,33 @@ async def run_worker(settings: Settings) -> None:
         application_name="handoff-worker",
         statement_timeout=settings.statement_timeout,
     )
+    showing = asyncio.create_task(keep_statuses_shown(pool, settings, stop))
     try:
         await run_delivery(pool, settings, load_secret_key(settings), stop)
     finally:
+        stop.set()
+        await showing
         await pool.close()
+
+
+async def keep_statuses_shown(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
+    """Until ``stop`` is set; what goes wrong is tried again at the next look."""
+    while not stop.is_set():
+        try:
+            if await list_changed(pool):
+                show_statuses = await asyncio.to_thread(import_show_statuses)
+                await show_statuses(Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir"))
+        except (HandoffError, *DATABASE_AWAY) as error:
+            logger.warning("The status of a webhook could not be shown: %s", type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SHOW_PAUSE)
+
+
+def import_show_statuses() -> Callable[[Hub], Awaitable[int]]:
+    """Only where it is wanted: resources and their rules cost a worker a second and much memory."""
+    from app.interactions.webhook_status import show_statuses
+
+    return show_statuses
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 
-from app.cli import client, db, demo, serve, settings, webhook
+from app.cli import client, db, delivery, demo, listen, serve, settings, webhook
 from app.core.errors import HandoffError
 from app.core.progress import tell
 
@@ -17,11 +17,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Warm Handoff
 app.command()(serve.serve)
 app.command()(serve.worker)
 app.command()(demo.demo)
+app.command()(listen.listen)
 app.command()(client.token)
 app.command(name="settings")(settings.list_settings)
 app.add_typer(db.commands, name="db")
 app.add_typer(client.commands, name="client")
 app.add_typer(webhook.commands, name="webhook")
+app.add_typer(delivery.commands, name="delivery")
 
 
 def main() -> None:

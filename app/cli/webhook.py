@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.options import Organization
+from app.cli.options import Organization, WebhookId
+from app.cli.text import moment, table
 from app.core.data_dir import load_secret_key
 from app.core.settings import Settings
 
 if TYPE_CHECKING:
+    from app.delivery.overview import WebhookState
     from app.interactions.hub import Hub
 
 commands = typer.Typer(no_args_is_help=True, help="The endpoints that are told of events.")
@@ -33,3 +35,63 @@ def register_webhook(
     webhook_id, secret = run_command(settings, work)
     typer.echo(f"Registered as Subscription/{webhook_id}. Its secret, shown this once:")
     typer.echo(secret)
+
+
+@commands.command(name="list")
+def show_webhooks() -> None:
+    """List the registered endpoints."""
+    from app.delivery.overview import list_states
+    from app.interactions.command import run_command
+
+    settings = Settings()
+
+    async def work(hub: "Hub") -> "list[WebhookState]":
+        async with hub.pool.acquire() as connection:
+            return (await list_states(connection))[0]
+
+    found = run_command(settings, work)
+    head = ("WEBHOOK", "STATE", "ORGANIZATION", "EVENTS", "OLD SECRET GOOD UNTIL", "URL")
+    rows = [
+        (
+            each.id,
+            each.status,
+            f"Organization/{each.organization}",
+            ",".join(each.topics),
+            moment(each.previous_until, settings),
+            each.url,
+        )
+        for each in found
+    ]
+    for line in table(head, rows) if rows else ["There is no webhook."]:
+        typer.echo(line)
+
+
+@commands.command(name="secret")
+def rotate(
+    webhook: WebhookId,
+    grace: Annotated[
+        float, typer.Option(min=0, max=8_760, help="Hours for which messages are signed with the old one too.")
+    ] = 24,
+) -> None:
+    """Give a webhook a new secret, printed once; the old one is good for a while more."""
+    from app.interactions.command import run_command
+    from app.interactions.webhooks import change_secret
+
+    settings = Settings()
+    key = load_secret_key(settings)
+    secret = run_command(settings, lambda hub: change_secret(hub, key, webhook, grace * 3_600))
+    typer.echo(f"The new secret of {webhook}, shown this once; the old one is good for {grace:g} h more:")
+    typer.echo(secret)
+
+
+@commands.command()
+def remove(
+    webhook: WebhookId,
+    drop: Annotated[bool, typer.Option("--drop", help="Also where deliveries are queued for it.")] = False,
+) -> None:
+    """Take an endpoint away, with the record of its deliveries."""
+    from app.interactions.command import run_command
+    from app.interactions.webhooks import remove_webhook
+
+    dropped = run_command(Settings(), lambda hub: remove_webhook(hub, webhook, drop=drop))
+    typer.echo(f"{webhook} is removed{f', and {dropped} queued deliveries with it' if dropped else ''}.")

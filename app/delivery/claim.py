@@ -19,11 +19,12 @@ WITH room AS MATERIALIZED (
     WHERE w.status = 'active'
 ), heads AS MATERIALIZED (
     SELECT h.* FROM room r CROSS JOIN LATERAL (
-        SELECT d.id, d.due_at, d.attempts, d.lease IS NOT NULL AND d.attempts >= $8::int AS suspect
+        SELECT d.id, d.due_at, d.attempts - d.forgiven AS attempts,
+               d.lease IS NOT NULL AND d.attempts - d.forgiven >= $8::int AS suspect
         FROM delivery d
         WHERE d.webhook_id = r.id AND d.state = 'queued' AND d.due_at <= now()
           AND (d.leased_until IS NULL OR d.leased_until < now())
-          AND ($7::bool OR d.lease IS NULL OR d.attempts < $8::int)
+          AND ($7::bool OR d.lease IS NULL OR d.attempts - d.forgiven < $8::int)
           AND d.number = (SELECT min(e.number) FROM delivery e WHERE e.state = 'queued'
                             AND e.webhook_id = d.webhook_id AND e.referral = d.referral)
         ORDER BY d.due_at, d.id LIMIT least(r.free, $1::int)
@@ -45,10 +46,11 @@ WITH room AS MATERIALIZED (
 ), tried AS (
     INSERT INTO attempt (delivery_id, number) SELECT id, attempts FROM claimed
 )
-SELECT c.id, c.lease, c.attempts, c.number, (SELECT h.suspect FROM heads h WHERE h.id = c.id),
+SELECT c.id, c.lease, c.attempts - c.forgiven, c.number, (SELECT h.suspect FROM heads h WHERE h.id = c.id),
        extract(epoch FROM clock_timestamp() - c.first_tried_at)::float8,
        w.id, w.organization, w.url, w.secret,
-       e.topic, e.sequence, e.focus_type, e.focus_id, e.facts, e.created_at
+       e.topic, e.sequence, e.focus_type, e.focus_id, e.facts, e.created_at,
+       CASE WHEN w.previous_until > clock_timestamp() THEN w.previous_secret END
 FROM claimed c JOIN webhook w ON w.id = c.webhook_id JOIN event e ON e.id = c.event_id
 """
 """Only the earliest undelivered one of a stream (webhook, referral) is due. Each webhook is looked at by itself, up to
@@ -61,11 +63,11 @@ WITH ended AS (
     UPDATE delivery SET state = $3, lease = NULL, leased_until = NULL,
         due_at = clock_timestamp() + make_interval(secs => $4),
         ended_at = CASE WHEN $3 = 'queued' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND lease = $2 RETURNING id, attempts, webhook_id, referral, due_at
+    WHERE id = $1 AND lease = $2 RETURNING id, attempts, webhook_id, referral, number, due_at
 ), behind AS (
     UPDATE delivery f SET due_at = ended.due_at
     FROM ended WHERE $3 = 'queued' AND f.state = 'queued' AND f.webhook_id = ended.webhook_id
-      AND f.referral = ended.referral AND f.id <> ended.id AND f.due_at < ended.due_at
+      AND f.referral = ended.referral AND f.number > ended.number AND f.due_at < ended.due_at
 ), noted AS (
     UPDATE attempt a SET milliseconds = $5, status = $6, reason = $7, answer = $8
     FROM ended WHERE a.delivery_id = ended.id AND a.number = ended.attempts
@@ -76,7 +78,7 @@ WITH ended AS (
     UPDATE webhook w SET failing_since = coalesce(w.failing_since, clock_timestamp()),
         status = CASE
             WHEN $6 = 410 THEN 'off'
-            WHEN w.failing_since < clock_timestamp() - interval '5 days' THEN 'error'
+            WHEN w.status = 'active' AND w.failing_since < clock_timestamp() - interval '5 days' THEN 'error'
             ELSE w.status END,
         error = $7
     FROM ended WHERE $3 IN ('queued', 'dead') AND w.id = ended.webhook_id
@@ -90,7 +92,10 @@ earlier must do so for its followers too.)"""
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery under our lease; ``age`` is the seconds since its first attempt."""
+    """A delivery under our lease; ``age`` is the seconds since its first attempt.
+
+    ``attempts`` and ``age`` count from the last replay. ``previous_secret`` is there while a rotation's grace lasts.
+    """
 
     id: int
     lease: str
@@ -108,6 +113,7 @@ class Claim:
     focus_id: str
     facts: str
     created_at: datetime
+    previous_secret: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The signed message of one delivery (delivery.md, On the wire and The compact webhook; Standard Webhooks 1.0)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,13 +37,13 @@ def message_id(claim: Claim) -> str:
     return f"evt_{claim.id}"
 
 
-def sign(secret: str, claim: Claim, body: str, now: datetime | None = None) -> dict[str, str]:
-    """The headers of one attempt."""
+def sign(secrets: Sequence[str], claim: Claim, body: str, now: datetime | None = None) -> dict[str, str]:
+    """The headers of one attempt, with a signature by each of the secrets, the first one first."""
     moment = now or datetime.now(UTC)
     return {
         "content-type": "application/json",
         "user-agent": "Warm-Handoff",
         "webhook-id": message_id(claim),
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id(claim), moment, body),
+        "webhook-signature": " ".join(Webhook(each).sign(message_id(claim), moment, body) for each in secrets),
     }

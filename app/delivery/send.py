@@ -45,7 +45,8 @@ class Sender:
                 return Result("withdrawn", reason="the organisation may not see the resource any more")
         try:
             body = build_body(claim, self.base_url)
-            headers = sign(self.open_secret(claim.secret), claim, body)
+            sealed = (claim.secret, claim.previous_secret)
+            headers = sign([self.open_secret(each) for each in sealed if each], claim, body)
         except HandoffError as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0)
         except (ValueError, TypeError, KeyError) as error:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from app.core.addresses import may_connect, parse_networks
 from app.core.database import Connection
-from app.core.errors import Unprocessable
+from app.core.errors import HandoffError, NotFound, Unprocessable
 from app.core.secrets import decrypt_secret, encrypt_secret
 from app.core.settings import Settings
 
@@ -58,9 +58,48 @@ async def add_webhook(
         list(topics),
         encrypt_secret(secret_key, secret, PURPOSE),
     )
+    return show_secret(secret)
+
+
+async def rotate_secret(connection: Connection, webhook_id: str, grace: float, secret_key: bytes) -> str:
+    """A new secret; for ``grace`` seconds messages are signed with the one before it too. Raises NotFound.
+
+    An old secret that cannot be opened any more, since the server's key is another, signs nothing.
+    """
+    old = await connection.fetchval("SELECT secret FROM webhook WHERE id = $1 FOR UPDATE", webhook_id)
+    if old is None:
+        raise NotFound(f"There is no webhook {webhook_id}")
+    try:
+        open_secret(secret_key, old)
+    except HandoffError:
+        old = None
+    secret = secrets.token_bytes(SECRET_BYTES)
+    await connection.execute(
+        "UPDATE webhook SET secret = $2, previous_secret = $3, "
+        "previous_until = clock_timestamp() + make_interval(secs => $4) WHERE id = $1",
+        webhook_id,
+        encrypt_secret(secret_key, secret, PURPOSE),
+        old if grace > 0 else None,
+        float(grace),
+    )
+    return show_secret(secret)
+
+
+async def delete_webhook(connection: Connection, webhook_id: str) -> int:
+    """Deletes it with its deliveries and their attempts; how many deliveries were queued."""
+    await connection.execute("SELECT 1 FROM webhook WHERE id = $1 FOR UPDATE", webhook_id)
+    queued: int = await connection.fetchval(
+        "SELECT count(*) FROM delivery WHERE webhook_id = $1 AND state = 'queued'", webhook_id
+    )
+    await connection.execute("DELETE FROM webhook WHERE id = $1", webhook_id)
+    return queued
+
+
+def show_secret(secret: bytes) -> str:
+    """As Standard Webhooks writes it."""
     return PREFIX + base64.b64encode(secret).decode()
 
 
 def open_secret(secret_key: bytes, sealed: bytes) -> str:
     """The secret of a stored webhook. Raises HandoffError where the key is another."""
-    return PREFIX + base64.b64encode(decrypt_secret(secret_key, sealed, PURPOSE)).decode()
+    return show_secret(decrypt_secret(secret_key, sealed, PURPOSE))

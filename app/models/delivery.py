@@ -57,7 +57,9 @@ class Event(SQLModel, table=True):
 class Webhook(SQLModel, table=True):
     """An endpoint that wants events; ``id`` is that of its Subscription resource.
 
-    ``status`` is active, error (days of nothing but failure) or off (the receiver said 410). ``secret`` is sealed.
+    ``status`` is active, paused (by the operator), error (days of nothing but failure) or off (the receiver said 410);
+    ``shown_status`` is the one that the Subscription tells already. ``secret`` is sealed; until ``previous_until``
+    messages are signed with ``previous_secret`` too.
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
     """
@@ -69,7 +71,10 @@ class Webhook(SQLModel, table=True):
     url: str = Field(sa_column=Column(Text, nullable=False))
     topics: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
     secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    previous_secret: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
+    previous_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
+    shown_status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
     error: str | None = Field(sa_column=Column(Text, nullable=True))
     failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
@@ -81,6 +86,7 @@ class Delivery(SQLModel, table=True):
 
     ``state`` is queued, delivered, dead or withdrawn. The stream is (webhook, referral): of one stream the earliest
     undelivered goes first. A claim sets ``lease`` and ``leased_until``; only who holds the lease acknowledges.
+    ``forgiven`` are the attempts from before the last replay, which count no more.
     """
 
     __tablename__ = "delivery"
@@ -103,6 +109,7 @@ class Delivery(SQLModel, table=True):
     number: int = Field(sa_column=Column(BigInteger, nullable=False))
     state: str = Field(sa_column=Column(key_text(), nullable=False, server_default="queued"))
     attempts: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    forgiven: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     due_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
     first_tried_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     lease: str | None = Field(sa_column=Column(key_text(), nullable=True))

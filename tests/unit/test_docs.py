@@ -14,7 +14,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TOP = ("app", "alembic", "bench", "docs", "openapi", "scripts", "tests", ".ci")
 PATH = re.compile(rf"`((?:{'|'.join(map(re.escape, TOP))})/[A-Za-z0-9_./-]*|Makefile)`")
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
-COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook )?[a-z]+)\b")
+COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook |delivery )?[a-z]+)\b")
 TARGET = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)$", re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ def test_the_tree_names_every_room() -> None:
 def test_named_commands_are_commands() -> None:
     runner = CliRunner()
     commands = {command for document in DOCUMENTS for command in COMMAND.findall(document.read_text("utf-8"))}
-    assert {"serve", "client add", "token", "webhook add", "db reindex"} <= commands
+    assert {"serve", "client add", "token", "webhook add", "delivery replay", "db reindex"} <= commands
     for command in sorted(commands):
         result = runner.invoke(app, [*command.split(), "--help"])
         assert result.exit_code == 0, f"handoff {command}: {result.output}"
