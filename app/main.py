@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -15,17 +16,22 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.routers import fhir, health, oauth
+from app.routers import docs, fhir, health, oauth
+from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
 
 logger = logging.getLogger("handoff")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
-DESCRIPTION = """
-A FHIR R4 (4.0.1) referral service for hospital social work. Get a token at `/oauth/token` (SMART Backend Services),
-then use the FHIR base `/fhir`. Start with `GET /fhir/metadata`.
-"""
+
+class Application(FastAPI):
+    """The framework's application, with an OpenAPI document from the registry instead of from the routes."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document that ``/openapi.json`` serves."""
+        settings: Settings = self.state.settings
+        return load_document(settings.public_url).content
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -52,12 +58,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await app.state.hub.announcer.close()
             await pool.close()
 
-    app = FastAPI(title="Warm Handoff", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app = Application(openapi_url=None, title=TITLE, version=VERSION, lifespan=lifespan)
     app.state.settings = settings
     app.state.public_url = public_url
     app.include_router(oauth.router)
     app.include_router(fhir.router)
     app.include_router(health.router)
+    app.include_router(docs.router)
     app.add_exception_handler(HandoffError, handle_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)
@@ -85,7 +92,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    for route in (*oauth.router.routes, *fhir.router.routes, *health.router.routes):
+    for route in (*oauth.router.routes, *fhir.router.routes, *health.router.routes, *docs.router.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()
     return sorted(found)

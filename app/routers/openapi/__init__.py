@@ -1,0 +1,1 @@
+"""The OpenAPI document of this server, and the page that shows it."""
