@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.cli.options import Organization
+from app.cli.text import moment
 from app.core.caller import Role
 from app.core.data_dir import ADDRESS, new_private_file, read_address
 from app.core.errors import HandoffError
@@ -75,9 +76,10 @@ def show_clients() -> None:
         async with hub.pool.acquire() as connection:
             return await list_clients(connection)
 
-    for each in run_command(Settings(), work):
+    settings = Settings()
+    for each in run_command(settings, work):
         makes = "server makes Tasks" if each.server_makes_tasks else "makes its own Tasks"
-        state = f"disabled {each.disabled_at:%Y-%m-%d}" if each.disabled_at else "active"
+        state = f"disabled {moment(each.disabled_at, settings)}" if each.disabled_at else "active"
         typer.echo(f"{each.id}  {state}  {each.role} of Organization/{each.organization}  {makes}  {each.scopes}")
 
 
