@@ -4,7 +4,8 @@
 
 The directory (default ``$HANDOFF_TEST_DATA`` or ``../shared/fhir``) holds ``search-parameters.json``,
 ``profiles/r4``, ``terminology/r4`` and ``conformance``. Only facts are taken over (codes, types, paths,
-cardinalities, keys of invariants), never prose. ``types.json`` is the hand-written input.
+cardinalities, keys of invariants), never prose. ``types.json`` is the hand-written input, and
+``search_left_out.json`` names each official parameter that it leaves out, with the reason.
 """
 
 import json
@@ -130,9 +131,20 @@ def read_search_parameters(directory: Path) -> dict[tuple[str, str], Json]:
     return by_code
 
 
+def check_complete(official: dict[tuple[str, str], Json], types: Json, left_out: Json) -> None:
+    """Every official parameter of a kept type is switched on, or left out for a reason."""
+    for name, line in types.items():
+        wanted = {code for base, code in official if base == name}
+        missing = wanted ^ (set(line["search"]) | set(left_out.get(name, ())))
+        twice = set(line["search"]) & set(left_out.get(name, ()))
+        if missing or twice:
+            raise CannotCompileError(f"{name}: neither searched nor left out, or both: {sorted(missing | twice)}")
+
+
 def build_search(directory: Path, types: Json, structures: dict[str, Json]) -> dict[str, list[Json]]:
     """The compiled search parameters that ``types.json`` switches on, by type."""
     official = read_search_parameters(directory)
+    check_complete(official, types, read_json(DEFINITIONS / "search_left_out.json"))
     compiler = Compiler(structures)
     rows: dict[str, list[Json]] = {}
     for name, line in types.items():

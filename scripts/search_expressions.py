@@ -14,6 +14,8 @@ LEAF_TYPES = {
         "boolean", "canonical", "code", "id", "string", "uri",
         "CodeableConcept", "Coding", "ContactPoint", "Identifier",
     },
+    "number": {"integer", "positiveInt", "unsignedInt", "decimal"},
+    "quantity": {"Quantity", "Age", "Duration", "Range", "SampledData"},
     "reference": {"Reference", "canonical", "uri"},
     "string": {"string", "markdown", "HumanName", "Address"},
     "date": {"date", "dateTime", "instant", "Period", "Timing"},
@@ -31,6 +33,9 @@ STEP = re.compile(
     r"|\.(?P<child>\w+)"
 )
 
+TRUTH = re.compile(r"(?P<path>[\w.]+)\.exists\(\) and (?P=path) != false")
+"""``Patient.deceased``: a boolean, or a time whose presence says yes; absent says no."""
+
 
 class CannotCompileError(Exception):
     """An expression has a form that the compiler does not know."""
@@ -47,6 +52,7 @@ class Cursor:
     choice: str = ""
     only: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
+    tail: tuple[str, ...] = ()
 
 
 class Compiler:
@@ -61,6 +67,8 @@ class Compiler:
         if kind not in LEAF_TYPES:
             raise CannotCompileError(f"{resource_type}.{code}: parameters of kind {kind} are not known")
         parts = self.split_parts(resource_type, parameter)
+        if truth := TRUTH.fullmatch(parts[0]):
+            return self.compile_truth(resource_type, parameter, parts[0], truth["path"])
         leaves = [leaf for part in parts for leaf in self.compile_part(resource_type, part, kind)]
         row: Json = {"code": code, "kind": kind, "url": parameter["url"], "expression": " | ".join(parts)}
         row["paths"] = [describe_leaf(leaf) for leaf in leaves]
@@ -69,6 +77,12 @@ class Compiler:
         versioned = kind == "reference" and any(leaf.type == "canonical" for leaf in leaves)
         row["many"] = len(parts) > 1 or versioned or any(leaf.many or leaf.type in MANY_VALUED for leaf in leaves)
         return row
+
+    def compile_truth(self, resource_type: str, parameter: Json, expression: str, path: str) -> Json:
+        """The row of a parameter that asks whether an element is there and not false."""
+        leaves = self.enter_child(Cursor((), resource_type), path.removeprefix(f"{resource_type}."), expression)
+        row: Json = {"code": parameter["code"], "kind": "token", "url": parameter["url"], "expression": expression}
+        return {**row, "paths": [describe_leaf(leaf) for leaf in leaves], "many": False, "absent": "false"}
 
     def split_parts(self, resource_type: str, parameter: Json) -> list[str]:
         """The operands of the union that are about this type, without outer brackets."""
@@ -114,7 +128,7 @@ class Compiler:
             if not cursor.choice and cursor.type == cast:
                 return [cursor]
             return [replace(cursor, choice="")] if cursor.choice and cursor.type == cast else []
-        if cursor.where or cursor.only or cursor.choice:
+        if cursor.only or cursor.choice or cursor.tail:
             raise CannotCompileError(f"{part}: a step after a filter or an open choice")
         return self.enter_child(cursor, match["child"], part)
 
@@ -126,11 +140,13 @@ class Compiler:
             raise CannotCompileError(f"{part}: {cursor.type} has no element {child}")
         return [
             Cursor(
-                (*cursor.steps, key),
+                cursor.steps if cursor.where else (*cursor.steps, key),
                 elements[key]["type"],
                 cursor.many or elements[key].get("many", False),
                 tuple(elements[key].get("targets", ())),
                 elements[key].get("choice", ""),
+                where=cursor.where,
+                tail=(key,) if cursor.where else (),
             )
             for key in keys
         ]
@@ -143,6 +159,8 @@ def describe_leaf(leaf: Cursor) -> Json:
         row["only"] = list(leaf.only)
     if leaf.where:
         row["where"] = [list(pair) for pair in leaf.where]
+    if leaf.tail:
+        row["tail"] = list(leaf.tail)
     return row
 
 

@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-Kind = Literal["token", "reference", "string", "date", "uri"]
+Kind = Literal["token", "reference", "string", "date", "uri", "number", "quantity"]
+
+ROW_KINDS = {"uri": "reference", "number": "quantity"}
+"""Kinds without a child table of their own: a URI is compared whole, as a target is; a number has no unit."""
 
 EVERY_INTERACTION = frozenset(
     {"read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"}
@@ -23,13 +26,15 @@ class Path:
 
     ``steps`` are JSON keys (``onsetDateTime`` for a choice); arrays are flattened at each step. ``type`` is
     the FHIR type at the leaf. ``only`` are the reference targets kept (``.where(resolve() is Patient)``;
-    empty keeps all). ``where`` are equality filters on children of the leaf (``.where(system='email')``).
+    empty keeps all). ``where`` are equality filters on children of what ``steps`` end at (``.where(system='email')``);
+    ``tail`` are the steps from there to the leaf.
     """
 
     steps: tuple[str, ...]
     type: str
     only: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
+    tail: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class SearchParameter:
     """A search parameter of one type (R4, 3.1.1.4).
 
     ``expression`` is the part of the official FHIRPath about this type. ``many`` says that more than one
-    value can come of one resource.
+    value can come of one resource. ``absent`` is the value of a resource that has none of the elements.
+    ``stored_as`` is the code that its rows stand under: that of the first parameter with the same values.
     """
 
     code: str
@@ -47,16 +53,18 @@ class SearchParameter:
     paths: tuple[Path, ...]
     targets: tuple[str, ...]
     many: bool
+    absent: str | None = None
+    stored_as: str = ""
 
     @property
     def in_rows(self) -> bool:
         """Whether its values are indexed as rows of their own rather than in a column of the type's table."""
-        return self.many or self.kind == "string"
+        return self.many or self.kind in ("string", "number", "quantity")
 
     @property
     def row_kind(self) -> str:
-        """The kind whose child table holds its rows: a URI is compared whole, as the target of a reference is."""
-        return "reference" if self.kind == "uri" else self.kind
+        """The kind whose child table holds its rows."""
+        return ROW_KINDS.get(self.kind, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +102,28 @@ def _build_parameter(row: dict[str, Any]) -> SearchParameter:
             path["type"],
             tuple(path.get("only", ())),
             tuple((key, value) for key, value in path.get("where", ())),
+            tuple(path.get("tail", ())),
         )
         for path in row["paths"]
     )
     targets = RESOURCE_NAMES if row.get("targets") == "*" else tuple(row.get("targets", ()))
     kind = cast(Kind, row["kind"])
-    return SearchParameter(row["code"], kind, row["url"], row["expression"], paths, targets, row["many"])
+    return SearchParameter(
+        row["code"], kind, row["url"], row["expression"], paths, targets, row["many"], row.get("absent")
+    )
+
+
+def _share_rows(parameters: list[SearchParameter]) -> tuple[SearchParameter, ...]:
+    """Parameters of one meaning, such as ``name`` and ``phonetic``, are written once."""
+    first: dict[tuple[str, tuple[Path, ...]], str] = {}
+    return tuple(
+        replace(each, stored_as=first.setdefault((each.kind, each.paths), each.code)) if each.in_rows else each
+        for each in parameters
+    )
 
 
 def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> ResourceType:
-    search = tuple(_build_parameter(row) for row in rows)
+    search = _share_rows([_build_parameter(row) for row in rows])
     if [each.code for each in search] != line["search"]:
         raise RuntimeError(f"definitions/search.json is older than types.json for {name}; generate it again")
     return ResourceType(

@@ -3,7 +3,7 @@
 They have no key of their own: the rows of one resource are replaced together, in the statement that writes it.
 """
 
-from sqlalchemy import Column, Index, Table, Text, func
+from sqlalchemy import Column, Index, Numeric, Table, Text, func
 from sqlmodel import SQLModel
 
 from app.models.resources import instant, key_text
@@ -71,9 +71,26 @@ Index(
     SEARCH_DATE.c.id,
 )
 
+SEARCH_QUANTITY = build_child_table(
+    "search_quantity",
+    Column("system", key_text(), nullable=False),
+    Column("code", key_text(), nullable=False),
+    Column("low", Numeric, nullable=False),
+    Column("high", Numeric, nullable=False),
+)
+Index(
+    "search_quantity_value",
+    SEARCH_QUANTITY.c.type,
+    SEARCH_QUANTITY.c.parameter,
+    SEARCH_QUANTITY.c.low,
+    SEARCH_QUANTITY.c.high,
+    SEARCH_QUANTITY.c.id,
+)
+
 CHILD_TABLES: dict[str, Table] = {
     "token": SEARCH_TOKEN,
     "reference": SEARCH_REFERENCE,
     "string": SEARCH_STRING,
     "date": SEARCH_DATE,
+    "quantity": SEARCH_QUANTITY,
 }

@@ -9,7 +9,8 @@ from app.search.plan import Comparator, Interval
 DATE = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
     r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
-    r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
 )
 COMPARATORS: tuple[Comparator, ...] = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb")
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)

@@ -38,7 +38,7 @@ def find_values(resource: dict[str, Any], path: Path) -> Iterator[Any]:
     """The elements that one path of a search parameter selects."""
     for value in walk_steps(resource, path.steps):
         if not path.where or (isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)):
-            yield value
+            yield from walk_steps(value, path.tail)
 
 
 def index_rows(parameter: SearchParameter, resource: dict[str, Any]) -> Iterator[Row]:
@@ -59,7 +59,7 @@ def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
     """The function that indexes resources of a type."""
     parameters = TYPES[resource_type].search
     single = [each for each in parameters if not each.in_rows]
-    many = [each for each in parameters if each.in_rows]
+    many = [each for each in parameters if each.in_rows and each.stored_as == each.code]
     kinds = sorted({each.row_kind for each in many})
 
     def extract(resource: dict[str, Any]) -> IndexEntry:
@@ -67,7 +67,7 @@ def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
         for parameter in single:
             width = scalar_width(parameter)
             row = next(index_rows(parameter, resource), None)
-            columns.extend(row[-width:] if row else (None,) * width)
+            columns.extend(row[-width:] if row else (parameter.absent,) * width)
         rows: dict[str, set[Row]] = {kind: set() for kind in kinds}
         for parameter in many:
             found = rows[parameter.row_kind]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Literal
 
 from app.fhir.registry import SearchParameter
 
-Comparator = Literal["eq", "ne", "gt", "ge", "lt", "le", "sa", "eb"]
+Comparator = Literal["eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,24 @@ class DateCriterion:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberRange:
+    """A number, and the range [low, high) that its digits imply. A unit of None is any, an empty system is none."""
+
+    comparator: Comparator
+    value: Decimal
+    low: Decimal
+    high: Decimal
+    system: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCriterion:
+    parameter: SearchParameter
+    ranges: tuple[NumberRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UriCriterion:
     parameter: SearchParameter
     values: tuple[str, ...]
@@ -78,6 +97,7 @@ Criterion = (
     | ReferenceCriterion
     | StringCriterion
     | DateCriterion
+    | NumberCriterion
     | UriCriterion
     | MissingCriterion
     | IdCriterion

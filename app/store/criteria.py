@@ -13,6 +13,8 @@ from app.search.plan import (
     Interval,
     LastUpdatedCriterion,
     MissingCriterion,
+    NumberCriterion,
+    NumberRange,
     ReferenceCriterion,
     StringCriterion,
     TokenCriterion,
@@ -45,6 +47,19 @@ INSTANT_COMPARISONS = {
     "sa": "{at} >= {h}",
     "eb": "{at} < {l}",
 }
+
+NUMBER_COMPARISONS = {
+    "eq": "(c.low >= {l} AND c.high < {h})",
+    "ne": "NOT (c.low >= {l} AND c.high < {h})",
+    "gt": "c.high > {v}",
+    "ge": "c.high >= {v}",
+    "lt": "c.low < {v}",
+    "le": "c.low <= {v}",
+    "sa": "c.low > {v}",
+    "eb": "c.high < {v}",
+    "ap": "(c.low <= {h} AND c.high >= {l})",
+}
+"""R4 search 3.1.1.4.6: only eq and ne take the precision of the search value [l, h), the others its exact value v."""
 
 
 @dataclass
@@ -84,6 +99,8 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
             return render_value(parameter, "target", binder.one_of(uris), resource_type)
         case StringCriterion():
             return render_string(criterion, resource_type, binder)
+        case NumberCriterion(parameter, ranges):
+            return in_children(parameter, resource_type, any_of(number_condition(each, binder) for each in ranges))
         case DateCriterion(parameter, intervals):
             return render_date(parameter, intervals, resource_type, binder)
 
@@ -106,7 +123,7 @@ def in_children(parameter: SearchParameter, resource_type: str, condition: str) 
     table = CHILD_TABLES[parameter.row_kind].name
     return (
         f"r.id IN (SELECT c.id FROM {table} c WHERE c.type = '{resource_type}' "
-        f"AND c.parameter = '{parameter.code}' AND {condition})"
+        f"AND c.parameter = '{parameter.stored_as}' AND {condition})"
     )
 
 
@@ -163,3 +180,16 @@ def render_date(parameter: SearchParameter, intervals: tuple[Interval, ...], res
     low, high = ("c.low", "c.high") if parameter.in_rows else (f"r.{name}" for name in column_names(parameter))
     condition = any_of(compare(COMPARISONS[each.comparator], each, binder, low=low, high=high) for each in intervals)
     return in_children(parameter, resource_type, condition) if parameter.in_rows else condition
+
+
+def number_condition(wanted: NumberRange, binder: Binder) -> str:
+    """On ``c``: the number, then the unit where one is asked for."""
+    template = NUMBER_COMPARISONS[wanted.comparator]
+    named = {"l": wanted.low, "h": wanted.high, "v": wanted.value}
+    bound = {name: binder.add(value, "numeric") for name, value in named.items() if f"{{{name}}}" in template}
+    parts = [template.format(**bound)]
+    if wanted.code is not None:
+        parts.append(f"c.code = {binder.add(wanted.code)}")
+    if wanted.system is not None:
+        parts.append(f"c.system = {binder.add(wanted.system)}")
+    return f"({' AND '.join(parts)})"

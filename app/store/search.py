@@ -65,7 +65,7 @@ async def search_resources(connection: Connection, scope: Scope, plan: SearchPla
 
 async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:
     """The targets of included parameters whose values are child rows."""
-    codes = [each.code for each in plan.includes if each.in_rows]
+    codes = [each.stored_as for each in plan.includes if each.in_rows]
     if not codes:
         return set()
     rows = await connection.fetch(

@@ -77,7 +77,9 @@ def child_inserts(resource_type: str, first_parameter: int) -> str:
 
 
 def array_type(kind: str, column: str) -> str:
-    return "timestamptz[]" if kind == "date" and column != "parameter" else "text[]"
+    if column in ("low", "high"):
+        return "timestamptz[]" if kind == "date" else "numeric[]"
+    return "text[]"
 
 
 def child_deletes(resource_type: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from app.fhir.registry import Path, SearchParameter
-from app.search.kinds import date, reference, string, token, uri
+from app.search.kinds import date, number, quantity, reference, string, token, uri
 from app.search.plan import Criterion
 
 
@@ -24,4 +24,6 @@ KINDS: dict[str, Kind] = {
     "string": string.StringKind(),
     "date": date.DateKind(),
     "uri": uri.UriKind(),
+    "number": number.NumberKind(),
+    "quantity": quantity.QuantityKind(),
 }

@@ -25,6 +25,8 @@ class TokenKind:
                 yield from self.pair(None, value.get("value"))
             case "boolean":
                 yield "", "true" if value else "false"
+            case "dateTime":
+                yield "", "true"  # Patient.deceased: that there is a time says yes
             case _:
                 yield "", index_key(str(value))
 

@@ -135,13 +135,13 @@ REFUSED = {
         "_has:Task:patient:status=x", "_text=x", "_content=x", "_list=x", "_filter=x", "_query=x", "_score=1",
         "_tag=x", "_profile=x", "_security=x", "_sort=name", "_sort=_id,name", "_sort=", "_count=0", "_count=-1",
         "_count=x", "_count=", "_count=1.5", "_id:not=x", "_lastUpdated=yesterday", "_lastUpdated=", "_lastUpdated:x=1",
-        "_include=Patient:general-practitioner", "_include=*", "_include=", "_include:iterate=Patient:x", "_cursor=x",
+        "_include=Patient:name", "_include=*", "_include=", "_include:iterate=Patient:x", "_cursor=x",
         "_cursor=", "_cursor=WzEsIngiXQ", "identifier:of-type=x", "name:text=x", "name:missing=perhaps",
         "birthdate=soon", "birthdate=zz2020", "name=%00", "_id=%00", "identifier=" + ",".join("x" * 51),
         "_cursor=W251bGwsIlx1MDAwMCJd", "Name=x", "=x", "name:=x", "_sort=_id&_sort=-_id", "_count=1&_count=2",
     ),
     "Task": (
-        "owner.name=x", "owner:Organization.name=x", "focus:identifier=x", "_include=Task:output",
+        "owner.name=x", "owner:Organization.name=x", "focus:identifier=x", "_include=Task:status",
         "_include=Task:focus:ServiceRequest:x", "patient=Organization/x,", "status:above=x", "owner:missing=1",
     ),
 }  # fmt: skip

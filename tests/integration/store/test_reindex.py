@@ -22,6 +22,7 @@ def patient(number: int) -> dict[str, Any]:
         "identifier": [{"system": "urn:mrn", "value": f"{number:03}"}, {"value": f"B{number:03}"}],
         "name": [{"family": "Nguyễn", "given": ["Văn", f"An {number}"]}, {"text": "សុខា"}],
         "birthDate": "2019-04",
+        "gender": "female",
         "multipleBirthInteger": 1,
         "extension": [{"url": "urn:weight", "valueDecimal": 3.10}],
     }
@@ -43,7 +44,9 @@ async def read_index(connection: Connection) -> list[Any]:
 
 async def spoil_index(connection: Connection) -> None:
     """As if its columns were new and its rows of other parameters."""
-    await connection.execute("UPDATE patient SET s_birthdate_low = NULL, s_birthdate_high = now() WHERE id < 'p004'")
+    await connection.execute(
+        "UPDATE patient SET s_birthdate_low = NULL, s_gender = NULL, s_deceased = NULL WHERE id < 'p004'"
+    )
     await connection.execute("DELETE FROM search_token WHERE id > 'p002'")
     await connection.execute("UPDATE search_string SET folded = 'wrong', exact = 'wrong'")
     await connection.execute("INSERT INTO search_reference VALUES ('Patient', 'p001', 'gone', 'Organization/x')")
@@ -89,6 +92,17 @@ async def test_it_goes_on_where_it_stopped(connection: Connection) -> None:
         await reindex_resources(connection, ["Patient"], stop_soon)
     assert await reindex_resources(connection, ["Patient"], lambda *_: None, ("Patient", "p002")) == 4
     assert await read_index(connection) == before
+
+
+async def test_rows_of_a_new_kind_are_filled(connection: Connection) -> None:
+    resource = {"resourceType": "Encounter", "length": {"value": 90, "unit": "min"}}
+    draft = Draft("Encounter", "e", cut_content(resource, "e"), extractor("Encounter")(resource), "hospital")
+    await insert_resource(connection, draft)
+    before = await connection.fetch("SELECT * FROM search_quantity ORDER BY code")
+    assert len(before) == 2
+    await connection.execute("DELETE FROM search_quantity")
+    await reindex_resources(connection, ["Encounter"], lambda *_: None)
+    assert await connection.fetch("SELECT * FROM search_quantity ORDER BY code") == before
 
 
 async def test_an_unknown_type_is_refused(connection: Connection) -> None:

@@ -1,0 +1,162 @@
+"""A table of searches: what is stored, what is asked, what must be found, and the section of R4 that says so."""
+
+from typing import Any
+from urllib.parse import quote
+
+from tests.api import Caller, Resource, World
+
+UCUM = "http://unitsofmeasure.org"
+
+
+def measured(name: str, value: Any = None, **more: Any) -> Resource:
+    """An Observation with a quantity."""
+    found = {"resourceType": "Observation", "id": name, "status": "final", "code": {"text": "x"}, **more}
+    return found if value is None else {**found, "valueQuantity": value}
+
+
+def questionnaire(name: str, **more: Any) -> Resource:
+    return {"resourceType": "Questionnaire", "id": name, "status": "active", **more}
+
+
+def plan(name: str, kind: str, target: str) -> Resource:
+    artifact = {"type": kind, "resource": target}
+    return {"resourceType": "PlanDefinition", "id": name, "status": "draft", "relatedArtifact": [artifact]}
+
+
+def answers(name: str, canonical: str) -> Resource:
+    return {"resourceType": "QuestionnaireResponse", "id": name, "status": "completed", "questionnaire": canonical}
+
+
+def person(key: str, **more: Any) -> Resource:
+    return {"resourceType": "Patient", "id": key, **more}
+
+
+AGE = {"system": "http://terminology.hl7.org/CodeSystem/usage-context-type", "code": "age"}
+AGES = [{"code": AGE, "valueRange": {"low": {"value": 18, "unit": "a"}, "high": {"value": 65, "unit": "a"}}}]
+
+STORED: list[Resource] = [
+    measured("mg100", {"value": 100, "unit": "mg", "system": UCUM, "code": "mg"}),
+    measured("mg99.6", {"value": 99.6, "unit": "milligram", "system": UCUM, "code": "mg"}),
+    measured("mg100.4", {"value": 100.4, "unit": "mg"}),
+    measured("g101", {"value": 101, "unit": "g", "system": UCUM, "code": "g"}),
+    measured("below5", {"value": 5, "comparator": "<", "unit": "mg", "system": UCUM, "code": "mg"}),
+    measured("minus", {"value": -3, "unit": "Cel"}),
+    measured("none"),
+    measured("parts", component=[{"code": {"text": "y"}, "valueQuantity": {"value": 7, "unit": "cm"}}]),
+    questionnaire("adults", url="http://a.example/q/adults", version="1", title="For adults", useContext=AGES),
+    questionnaire("other", url="http://a.example/q/other", version="2", title="Another", date="2024-05"),
+    plan("p1", "composed-of", "http://a.example/q/adults"),
+    plan("p2", "depends-on", "http://a.example/q/adults|1"),
+    answers("r1", "http://a.example/q/adults|1"),
+    answers("r2", "http://a.example/q/adults"),
+    answers("r3", "http://a.example/q/other|2"),
+    person("alive", deceasedBoolean=False, gender="female", name=[{"family": "Sokha"}]),
+    person("dead", deceasedBoolean=True, gender="male"),
+    person("died", deceasedDateTime="2020-02-03", name=[{"family": "Sok", "given": ["Dara"]}]),
+    person("unsaid", telecom=[{"system": "email", "value": "a@example.org"}, {"system": "phone", "value": "12"}]),
+]
+
+NUMBER, DATE, STRING, URI, TOKEN, REFERENCE, QUANTITY = (f"3.1.1.4.{n}" for n in (6, 7, 8, 9, 10, 12, 13))
+MODIFIER, PREFIX, JOIN = "3.1.1.4.4", "3.1.1.4.5", "3.1.1.3"
+
+ROWS: list[tuple[str, str, str]] = [
+    ("Observation?value-quantity=100", "mg100 mg99.6 mg100.4", NUMBER),
+    ("Observation?value-quantity=100.0", "mg100", NUMBER),
+    ("Observation?value-quantity=1e2", "mg100 mg99.6 mg100.4 g101", NUMBER),
+    ("Observation?value-quantity=1.00e2", "mg100 mg99.6 mg100.4", NUMBER),
+    ("Observation?value-quantity=ne100", "g101 below5 minus", NUMBER),
+    ("Observation?value-quantity=lt100", "mg99.6 below5 minus", NUMBER),
+    ("Observation?value-quantity=le100", "mg100 mg99.6 below5 minus", NUMBER),
+    ("Observation?value-quantity=gt100", "mg100.4 g101", NUMBER),
+    ("Observation?value-quantity=ge100", "mg100 mg100.4 g101", NUMBER),
+    ("Observation?value-quantity=gt100.4", "g101", NUMBER),
+    ("Observation?value-quantity=ap100", "mg100 mg99.6 mg100.4 g101", PREFIX),
+    ("Observation?value-quantity=sa100", "mg100.4 g101", PREFIX),
+    ("Observation?value-quantity=eb100", "mg99.6 below5 minus", PREFIX),
+    ("Observation?value-quantity=lt-2", "below5 minus", NUMBER),
+    ("Observation?value-quantity=-3", "minus", NUMBER),
+    ("Observation?value-quantity=lt1", "below5 minus", QUANTITY),
+    ("Observation?value-quantity=gt4", "mg100 mg99.6 mg100.4 g101 below5", QUANTITY),
+    ("Observation?value-quantity=gt5", "mg100 mg99.6 mg100.4 g101", QUANTITY),
+    (f"Observation?value-quantity=100|{UCUM}|mg", "mg100 mg99.6", QUANTITY),
+    ("Observation?value-quantity=100||mg", "mg100 mg99.6 mg100.4", QUANTITY),
+    ("Observation?value-quantity=100||milligram", "mg99.6", QUANTITY),
+    (f"Observation?value-quantity=gt0|{UCUM}|g", "g101", QUANTITY),
+    ("Observation?value-quantity=100||mg,101||g", "mg100 mg99.6 mg100.4 g101", JOIN),
+    ("Observation?value-quantity=ge100&value-quantity=lt101", "mg100 mg100.4", JOIN),
+    ("Observation?value-quantity:missing=true", "none parts", MODIFIER),
+    ("Observation?value-quantity:missing=false&value-quantity=lt0", "below5 minus", MODIFIER),
+    ("Observation?component-value-quantity=7||cm", "parts", QUANTITY),
+    ("Observation?combo-value-quantity=gt6", "mg100 mg99.6 mg100.4 g101 parts", QUANTITY),
+    ("Observation?combo-value-quantity=7", "parts", QUANTITY),
+    ("Questionnaire?context-quantity=gt60", "adults", QUANTITY),
+    ("Questionnaire?context-quantity=lt18", "", QUANTITY),
+    ("Questionnaire?context-quantity=sa17||a", "adults", PREFIX),
+    ("Questionnaire?context-quantity=eb65", "", PREFIX),
+    ("Questionnaire?context-quantity=ap18", "adults", PREFIX),
+    ("Questionnaire?url=http://a.example/q/adults", "adults", URI),
+    ("Questionnaire?url=http://a.example/q/", "", URI),
+    ("Questionnaire?url=HTTP://A.example/q/adults", "", URI),
+    ("Questionnaire?url=http://a.example/q/adults&version=1", "adults", JOIN),
+    ("Questionnaire?url=http://a.example/q/adults&version=2", "", JOIN),
+    ("Questionnaire?title=for", "adults", STRING),
+    ("Questionnaire?title:contains=THE", "other", STRING),
+    ("Questionnaire?title:exact=another", "", STRING),
+    ("Questionnaire?date=2024", "other", DATE),
+    ("Questionnaire?date=lt2024-05-15", "other", DATE),
+    ("Questionnaire?date=sa2024-04", "other", DATE),
+    ("Questionnaire?date:missing=true", "adults", MODIFIER),
+    ("PlanDefinition?composed-of=http://a.example/q/adults", "p1", REFERENCE),
+    ("PlanDefinition?depends-on=http://a.example/q/adults", "p2", REFERENCE),
+    ("PlanDefinition?depends-on=http://a.example/q/adults|1", "p2", REFERENCE),
+    ("PlanDefinition?depends-on=http://a.example/q/adults|2", "", REFERENCE),
+    ("PlanDefinition?successor:missing=true", "p1 p2", MODIFIER),
+    ("QuestionnaireResponse?questionnaire=http://a.example/q/adults", "r1 r2", REFERENCE),
+    ("QuestionnaireResponse?questionnaire=http://a.example/q/adults|1", "r1", REFERENCE),
+    ("QuestionnaireResponse?questionnaire=http://a.example/q/none", "", REFERENCE),
+    ("Patient?deceased=true", "dead died", TOKEN),
+    ("Patient?deceased=false", "alive unsaid", TOKEN),
+    ("Patient?death-date=2020", "died", DATE),
+    ("Patient?death-date=gt2020-02-03", "", DATE),
+    ("Patient?gender=male,female", "alive dead", TOKEN),
+    ("Patient?gender:missing=true", "died unsaid", MODIFIER),
+    ("Patient?phonetic=sok", "alive died", STRING),
+    ("Patient?given=dara&family=sok", "died", JOIN),
+    ("Patient?email=a@example.org", "unsaid", TOKEN),
+    ("Patient?phone=a@example.org", "", TOKEN),
+    ("Patient?telecom=12", "unsaid", TOKEN),
+]  # fmt: skip
+
+
+async def find(caller: Caller, query: str) -> set[str]:
+    found = await caller.find(quote(query, safe="/?&=:,"))
+    return {each.partition("/")[2] for each in found}
+
+
+async def store(caller: Caller, resources: list[Resource]) -> None:
+    for each in resources:
+        answer = await caller.send("PUT", f"/{each['resourceType']}/{each['id']}", each)
+        assert answer.status_code == 201, answer.text
+
+
+async def test_the_table(world: World) -> None:
+    admin = await world.caller("operator", "admin")
+    await store(admin, STORED)
+    wrong = []
+    for query, wanted, section in ROWS:
+        if (found := await find(admin, query)) != set(wanted.split()):
+            wrong.append((query, section, wanted, found))
+    assert wrong == []
+
+
+async def test_the_table_for_one_who_sees_half(world: World) -> None:
+    one, other = await world.caller("one", "admin"), await world.caller("other", "admin")
+    await store(one, STORED[::2])
+    await store(other, STORED[1::2])
+    directory = {each["id"] for each in STORED if each["resourceType"] in ("Questionnaire", "PlanDefinition")}
+    visible = {each["id"] for each in STORED[::2]} | directory
+    wrong = []
+    for query, wanted, section in ROWS:
+        if (found := await find(one, query)) != set(wanted.split()) & visible:
+            wrong.append((query, section, wanted, found))
+    assert wrong == []
