@@ -80,7 +80,8 @@ def rotate(
     settings = Settings()
     key = load_secret_key(settings)
     secret = run_command(settings, lambda hub: change_secret(hub, key, webhook, grace * 3_600))
-    typer.echo(f"The new secret of {webhook}, shown this once; the old one is good for {grace:g} h more:")
+    old = f"good for {grace:g} h more" if grace else "good no more"
+    typer.echo(f"The new secret of {webhook}, shown this once; the old one is {old}:")
     typer.echo(secret)
 
 

@@ -8,7 +8,8 @@ import asyncpg
 from app.core.database import Connection
 
 STATUS = """
-SELECT w.id, w.organization, w.url, w.topics, w.status, w.error, w.failing_since, w.previous_until,
+SELECT w.id, w.organization, w.url, w.topics, w.status, w.error, w.failing_since,
+       CASE WHEN w.previous_secret IS NOT NULL AND w.previous_until > clock_timestamp() THEN w.previous_until END,
        coalesce(d.queued, 0), d.oldest, coalesce(d.delivered, 0), coalesce(d.dead, 0), coalesce(a.failed, 0)
 FROM webhook w
 LEFT JOIN (

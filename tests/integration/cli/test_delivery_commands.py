@@ -270,7 +270,9 @@ async def test_a_rotated_secret_and_its_grace(
         await pool.execute("UPDATE webhook SET previous_until = now()")
         await emit(pool, "t", "two")
         await receiver.wait_for(2)
-        newest = (await handoff("webhook", "secret", webhook, "--grace", "0")).splitlines()[-1]
+        told, newest = (await handoff("webhook", "secret", webhook, "--grace", "0")).splitlines()
+        assert "good no more" in told
+        assert (await handoff("webhook", "list")).splitlines()[1].split()[-2] == "-"
         await emit(pool, "t", "three")
         await receiver.wait_for(3)
     both, late, last = receiver.requests

@@ -7,6 +7,7 @@ import asyncpg
 from app.core.settings import Settings
 from app.delivery.claim import Result, claim_due, finish
 from app.delivery.fan_out import fan_out
+from app.delivery.replay import Replay, pause_webhook, replay
 from tests.integration.delivery.test_delivery import emit, make_task, make_webhook, until_lease_ends
 
 
@@ -51,3 +52,34 @@ async def test_suspects_are_tried_without_each_other(pool: asyncpg.Pool, setting
         [alone] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
         assert alone.suspect
         assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10, suspects=False) == []
+
+
+async def test_what_is_sent_again_is_not_held_back_by_a_later_one_that_fails(
+    pool: asyncpg.Pool, settings: Settings
+) -> None:
+    await make_webhook(pool, settings, "http://127.0.0.1:1/")
+    await make_task(pool, "t")
+    await emit(pool, "t", "one", "two", "three")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        await connection.execute("UPDATE delivery SET state = 'dead' WHERE number = 1")
+        [later] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
+        await replay(connection, Replay(delivery_id=1))
+        assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10) == []
+        assert await finish(connection, later, Result("queued", 3_600, 5, 500, "answered 500"))
+        soon = await connection.fetch("SELECT number FROM delivery WHERE due_at < now() + interval '2 minutes'")
+    assert [row[0] for row in soon] == [1]
+
+
+async def test_days_of_failure_do_not_end_a_pause(pool: asyncpg.Pool, settings: Settings) -> None:
+    await make_webhook(pool, settings, "http://127.0.0.1:1/")
+    await make_task(pool, "t")
+    await emit(pool, "t", "one")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        [under_way] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
+        await connection.execute("UPDATE webhook SET failing_since = now() - interval '6 days'")
+        await pause_webhook(connection, "w")
+        assert await finish(connection, under_way, Result("queued", 0, 5, 500, "answered 500"))
+        assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10) == []
+        assert await connection.fetchval("SELECT status FROM webhook") == "paused"
