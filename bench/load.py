@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
-
+from app.core.database import Connection
 from app.models.resources import RESOURCE_TABLES
 from app.models.search_rows import CHILD_TABLES
 from app.search.extract import extractor
@@ -106,14 +105,14 @@ def build_batch(start: int, stop: int) -> Iterator[tuple[str, str, Resource, Row
         yield "Task", key, task, build_row(task, key, at, [partner], (referral, HOSPITAL, partner))
 
 
-async def load_tasks(connection: asyncpg.Connection, tasks: int) -> None:
+async def load_tasks(connection: Connection, tasks: int) -> None:
     """Writes ``tasks`` Tasks and what belongs to them."""
     for start in range(0, tasks, BATCH):
         stop = min(start + BATCH, tasks)
         await load_batch(connection, start, stop)
 
 
-async def load_batch(connection: asyncpg.Connection, start: int, stop: int) -> None:
+async def load_batch(connection: Connection, start: int, stop: int) -> None:
     """One batch, in one transaction."""
     rows: dict[str, list[Row]] = {"Patient": [], "ServiceRequest": [], "Task": []}
     children: dict[str, list[Row]] = {kind: [] for kind in CHILD_TABLES}
