@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import orjson
-
 from app.core.database import Connection
+from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import parse_reference
 from app.store.directory import find_organization_by_identifier
 from app.store.rows import Key, Stored
@@ -43,7 +42,7 @@ def organization_named_by(stored: Stored, base_url: str) -> str | None:
     field = CLIMB.get(stored.type)
     if field is None:
         return None
-    named = orjson.loads(stored.content).get(field)
+    named = parse(stored.content.encode(), STORED_LIMITS).get(field)
     first = named[0] if isinstance(named, list) and named else named
     literal = first.get("reference") if isinstance(first, dict) else None
     target = parse_reference(literal, base_url) if isinstance(literal, str) else None

@@ -27,6 +27,8 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+STORED_LIMITS = Limits(depth=10_000, string=2**31, digits=1_000)
+"""For text that we stored ourselves, checked when it came in, whatever the settings were then."""
 
 
 class ExactDecimal(Decimal):

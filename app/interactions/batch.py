@@ -1,5 +1,6 @@
 """batch: every entry by itself, each with its own answer (R4 http, 3.1.0.11.1)."""
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +10,8 @@ from app.interactions.answers import EntryAnswer
 from app.interactions.entries import check_bundle
 from app.interactions.hub import Hub
 from app.interactions.transaction import run_entries
+
+logger = logging.getLogger("handoff")
 
 
 async def run_batch(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[EntryAnswer]:
@@ -21,6 +24,14 @@ async def run_batch(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[En
         try:
             answers += await run_entries(hub, caller, [entry], index)
         except HandoffError as error:
-            status = f"{error.status} {HTTPStatus(error.status).phrase}"
-            answers.append(EntryAnswer(status, issues=error.all_issues()))
+            answers.append(answer_error(error))
+        except Exception as error:  # noqa: BLE001 -- what the entries before it have done must be told
+            # Its kind alone: its text may hold a patient's data.
+            logger.error("batch entry %d: %s", index, type(error).__name__)
+            answers.append(answer_error(HandoffError("Something went wrong on our side; it has been logged")))
     return answers
+
+
+def answer_error(error: HandoffError) -> EntryAnswer:
+    """The answer of an entry that failed."""
+    return EntryAnswer(f"{error.status} {HTTPStatus(error.status).phrase}", issues=error.all_issues())

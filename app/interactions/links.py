@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from app.core.errors import Issue, Unprocessable
+from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import find_references, parse_reference
 from app.fhir.registry import TYPES
 from app.interactions.unit import SYSTEM, Unit
@@ -26,8 +25,13 @@ class Links:
         stored = self.loaded.get(key)
         if stored is None or stored.deleted:
             return None
-        directory = TYPES[stored.type].directory
-        return stored if directory or self.unit.scope.admits(stored.owner_org, stored.shared_with) else None
+        scope = self.unit.scope
+        whole = scope.whole_directory and TYPES[stored.type].directory
+        return stored if whole or scope.admits(stored.owner_org, stored.shared_with) else None
+
+    def all_visible(self) -> dict[Key, Stored]:
+        """The loaded rows that the caller sees."""
+        return {key: stored for key, stored in self.loaded.items() if self.visible(key)}
 
     def visible_at(self, literal: Any) -> Stored | None:
         """The row that a literal reference names, as ``visible``."""
@@ -55,7 +59,9 @@ def referred_keys(resource: dict[str, Any], base_url: str) -> set[Key]:
     return {key for key in keys if key}
 
 
-def check_references(links: Links, resource: dict[str, Any], own: Key, root: str) -> list[Issue]:
+def check_references(
+    links: Links, resource: dict[str, Any], own: Key, root: str, before: dict[str, Any] | None = None
+) -> list[Issue]:
     """Warnings, or with ``HANDOFF_REFERENCES=strict`` a refusal, for references to nothing that the caller sees.
 
     Raises Unprocessable in strict mode, with an issue for each.
@@ -64,9 +70,11 @@ def check_references(links: Links, resource: dict[str, Any], own: Key, root: str
     if mode == "off":
         return []
     issues = []
+    # What stood there before was weighed then: whoever now changes something else need not see it.
+    known = {found.element["reference"] for found in find_references(before or {})}
     for found in find_references(resource):
-        literal = found.element.get("reference")
-        key = local_key(literal, links.unit.hub.base_url)
+        literal = found.element["reference"]
+        key = local_key(literal, links.unit.hub.base_url) if literal not in known else None
         if key and key != own and key not in links.unit.coming and links.visible(key) is None:
             expression = found.expression.replace(resource["resourceType"], root, 1)
             issues.append(
@@ -83,6 +91,5 @@ def check_references(links: Links, resource: dict[str, Any], own: Key, root: str
 
 
 def read_content(stored: Stored) -> dict[str, Any]:
-    """The content as plain values, for looking up; never for writing back, since decimals become floats."""
-    content: dict[str, Any] = orjson.loads(stored.content)
-    return content
+    """The content of a stored version, its digits kept: any number that was accepted can be read again."""
+    return parse(stored.content.encode(), STORED_LIMITS)

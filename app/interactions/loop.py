@@ -5,7 +5,6 @@ from typing import Any
 import orjson
 
 from app.access.organizations import resolve_organization
-from app.core.caller import Scope
 from app.core.errors import BusinessRule
 from app.core.ids import new_id
 from app.interactions.links import Links, local_key, read_content
@@ -26,6 +25,7 @@ from app.referral.root import root_references
 from app.referral.server_task import make_task, needs_server_task
 from app.referral.transitions import TERMINAL
 from app.store.outbox import Event
+from app.store.read import load_resources
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
 
@@ -39,27 +39,43 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     """
     if key[0] not in REFERRAL_TYPES:
         return NOWHERE
-    referral = old.referral if old else find_root(links, resource, key)
+    settled = old is not None and not old.deleted and (key[0] == "ServiceRequest" or is_asked_for(old))
+    referral = old.referral if old and settled else find_root(links, resource, key)
     if key[0] != "Task":
         return Placement(referral)
-    if old and old.requester_org and read_content(old).get("status") != "draft":
+    if old and old.requester_org and is_asked_for(old):
         # Once asked for, requester and owner stay; until then both may still change.
         requester, assigned = old.requester_org, old.assigned_org
     else:
         requester, assigned = await find_requester(unit, links, resource, old), None
+    if unit.caller.role != "admin" and "owner" in resource and not assigned:
+        assigned = await find_owner(unit, links, resource["owner"])
     assigned = assigned or await resolve_organization(
-        unit.connection, resource.get("owner"), links.loaded, unit.hub.base_url
+        unit.connection, resource.get("owner"), links.all_visible(), unit.hub.base_url
     )
     return Placement(referral, requester, assigned)
 
 
 def find_root(links: Links, resource: Resource, key: Key) -> str:
-    """The referral of the first visible resource that this one belongs to; else it is a root itself."""
+    """The referral of the first resource of ours that this one belongs to; else it is a root itself."""
     for literal in root_references(resource):
         stored = links.visible_at(literal)
-        if stored and stored.referral:
+        if stored and stored.referral and stored.owner_org == links.unit.caller.organization:
             return stored.referral
     return f"{key[0]}/{key[1]}"
+
+
+async def find_owner(unit: Unit, links: Links, owner: Resource) -> str | None:
+    """Whom the owner stands for. Raises BusinessRule for an identifier that is nobody's, or several organisations'."""
+    found = await resolve_organization(unit.connection, owner, links.all_visible(), unit.hub.base_url)
+    if found is None and "reference" not in owner and "identifier" in owner:
+        raise BusinessRule("Task.owner's identifier does not stand for one organisation", ("Task.owner.identifier",))
+    return found
+
+
+def is_asked_for(old: Stored) -> bool:
+    """Whether a Task is no draft any more; a CarePlan moves to the referral that its activities come to name."""
+    return old.type == "Task" and read_content(old).get("status") != "draft"
 
 
 async def find_requester(unit: Unit, links: Links, task: Resource, old: Stored | None) -> str:
@@ -67,8 +83,8 @@ async def find_requester(unit: Unit, links: Links, task: Resource, old: Stored |
     former = old.requester_org if old else None
     if "requester" not in task:
         return former or unit.caller.organization
-    found = await resolve_organization(unit.connection, task["requester"], links.loaded, unit.hub.base_url)
-    if unit.caller.role in ("admin", "coordinator"):
+    found = await resolve_organization(unit.connection, task["requester"], links.all_visible(), unit.hub.base_url)
+    if unit.caller.role == "admin":
         return found or former or unit.caller.organization
     if found != unit.caller.organization:
         raise BusinessRule(
@@ -93,6 +109,8 @@ async def settle_change(
     elif new.type == "CarePlan":
         if after is not None:
             await reopen_packages(unit, links, new)
+            # Whoever the plan has come to be shared with hears of it too.
+            new = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
         add_events(unit, new, care_plan_events(before, after, version=new.version, by=name_actor(unit)))
 
 
@@ -103,8 +121,8 @@ async def settle_task(
     await settle_package(unit, links, old, before, new, after)
     task = after or before or {}
     focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
-    # A focus that the Task's own organisation does not see is a reference to nothing.
-    known = focus and not focus.deleted and Scope((new.owner_org,)).admits(focus.owner_org, focus.shared_with)
+    # Another organisation's request is not ours to tell of, nor does it follow our Tasks.
+    known = focus and not focus.deleted and focus.owner_org == new.owner_org
     service_request = read_content(focus) if focus and known else None
     by = name_actor(unit)
     add_events(unit, new, task_events(before, after, service_request, version=new.version, by=by))
@@ -152,6 +170,8 @@ async def follow_referral(unit: Unit, links: Links, focus: Stored) -> None:
 async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource, tasks: list[Resource]) -> None:
     """Writes the outcome into the activities that name the referral."""
     for row in await find_members(unit.connection, SYSTEM, "CarePlan", focus.referral or ""):
+        if row.owner_org != focus.owner_org:
+            continue
         plan = parse_stored(row)
         after = care_plan_follows(plan, service_request, tasks)
         if after is not None:
@@ -161,9 +181,9 @@ async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource
 
 
 async def find_tasks(unit: Unit, focus: Stored) -> list[Resource]:
-    """The referral's Tasks that are about this ServiceRequest."""
+    """The referral's Tasks that are about this ServiceRequest, made by the organisation whose request it is."""
     rows = await find_members(unit.connection, SYSTEM, "Task", focus.referral or "")
-    tasks = [read_content(row) for row in rows]
+    tasks = [read_content(row) for row in rows if row.owner_org == focus.owner_org]
     base = unit.hub.base_url
     return [each for each in tasks if local_key((each.get("focus") or {}).get("reference"), base) == focus.key]
 
@@ -180,7 +200,7 @@ async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_reque
         return
     links.loaded[row.key] = row
     for performer in service_request.get("performer", ()):
-        organization = await resolve_organization(unit.connection, performer, links.loaded, unit.hub.base_url)
+        organization = await resolve_organization(unit.connection, performer, links.all_visible(), unit.hub.base_url)
         if organization is None:
             continue
         task_id = new_id()
@@ -201,7 +221,7 @@ async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_reque
 async def find_server_requester(unit: Unit, links: Links, service_request: Resource) -> Resource:
     """The ServiceRequest's own requester where it stands for the caller's organisation, else that organisation."""
     requester: Resource | None = service_request.get("requester")
-    found = await resolve_organization(unit.connection, requester, links.loaded, unit.hub.base_url)
+    found = await resolve_organization(unit.connection, requester, links.all_visible(), unit.hub.base_url)
     if requester and found == unit.caller.organization:
         return requester
     return {"reference": f"Organization/{unit.caller.organization}"}

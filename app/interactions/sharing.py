@@ -22,10 +22,13 @@ def shares(task: dict[str, Any] | None, assigned_org: str | None) -> bool:
     return bool(task and assigned_org and task.get("status") not in NOT_SHARED)
 
 
-async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_row: Stored) -> dict[Key, int]:
+async def collect_package(
+    unit: Unit, links: Links, task: dict[str, Any], task_row: Stored, *, fresh: bool = True
+) -> dict[Key, int]:
     """What the Task shares, in the versions seen: only what the assigning organisation owns and may share onward.
 
-    Raises BusinessRule where a labelled resource would have to enter the package.
+    Raises BusinessRule where a labelled resource would have to enter a ``fresh`` package; one that was labelled since
+    is left out of a package that is open already.
     """
     base = unit.hub.base_url
     focus = links.visible_at((task.get("focus") or {}).get("reference"))
@@ -41,11 +44,15 @@ async def collect_package(unit: Unit, links: Links, task: dict[str, Any], task_r
             if stored is None or TYPES[stored.type].directory or stored.owner_org != task_row.owner_org:
                 continue
             content = read_content(stored)
+            if not fresh and is_labelled(content):
+                continue
             refuse_labelled(content, stored)
             members[key] = stored.version
             frontier += onward_references(content)
     for plan in await find_members(unit.connection, SYSTEM, "CarePlan", task_row.referral or ""):
         if plan.owner_org == task_row.owner_org and names_both(read_content(plan), task, task_row, base):
+            if not fresh and is_labelled(read_content(plan)):
+                continue
             refuse_labelled(read_content(plan), plan)
             members[plan.key] = plan.version
     return members
@@ -83,12 +90,12 @@ async def settle_package(
     """Brings the package of a Task in line with what the Task has become; ``after`` is None where it was deleted."""
     had = shares(before, old.assigned_org if old else None)
     has = shares(after, new.assigned_org)
+    if after and has and new.assigned_org != new.owner_org:
+        refuse_labelled(after, new)
     if had and has and before and after and package_references(before, None) == package_references(after, None):
         return
     members: dict[Key, int] = {}
     if after and has and new.assigned_org != new.owner_org:
-        if is_labelled(after):
-            refuse_labelled(after, new)
         members = {**await collect_package(unit, links, after, new), new.key: new.version}
     if had or members:
         await align_package(unit, new, members, fresh=old is None)
@@ -110,7 +117,7 @@ async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
         content = read_content(task)
         if shares(content, task.assigned_org) and task.assigned_org and task.assigned_org != task.owner_org:
             links.loaded[row.key] = row
-            members = await collect_package(unit, links, content, task)
+            members = await collect_package(unit, links, content, task, fresh=False)
             await align_package(unit, task, {**members, task.key: task.version}, fresh=False)
 
 
@@ -136,6 +143,8 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
     for each in tasks:
         task = links.loaded.get(("Task", each))
         if task and task.requester_org and not task.deleted and read_content(task).get("status") not in TERMINAL:
-            await open_package(unit.connection, each, task.requester_org, {stored.key: stored.version})
             found = True
+            # A labelled record stays with who wrote it until a Consent lets it go.
+            if not is_labelled(resource):
+                await open_package(unit.connection, each, task.requester_org, {stored.key: stored.version})
     return found

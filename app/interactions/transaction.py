@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from app.core.caller import Caller
 from app.core.errors import HandoffError, Invalid, Issue, PreconditionFailed
@@ -21,6 +22,9 @@ from app.interactions.writing import Written, check_same_id, write_deletion, wri
 from app.models.resources import REFERRAL_TYPES
 from app.store.rows import Key
 
+ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+REWRITTEN = frozenset({"reference", "url", "valueUri", "valueUrl", "valueCanonical", "valueUuid"})
+"""Elements of the types in which a transaction replaces the fullUrl of an entry."""
 CREATION_ORDER = {"ServiceRequest": 1, "Task": 2, "CarePlan": 3}
 """What a referral rests on is created before it: everything else first."""
 
@@ -77,7 +81,9 @@ async def resolve_conditions(unit: Unit, operations: list[Operation]) -> None:
     conditional = [each for each in operations if each.condition is not None]
     creating: set[tuple[str, str]] = set()
     for operation in sorted(conditional, key=lambda each: (each.type, each.condition or "")):
-        condition = (operation.type, operation.condition or "")
+        # Two spellings of one condition are one condition.
+        pairs = sorted(parse_qsl((operation.condition or "").removeprefix("?"), keep_blank_values=True))
+        condition = (operation.type, urlencode(pairs))
         with at_entry(operation, operation.condition_place):
             operation.found = await find_match(unit, *condition)
             if operation.found is None and operation.method != "DELETE":
@@ -110,6 +116,10 @@ async def resolve_references(unit: Unit, operations: list[Operation]) -> None:
     names: dict[str, str] = {}
     for operation in operations:
         if operation.full_url and operation.id and operation.method in ("POST", "PUT"):
+            if not ABSOLUTE.match(operation.full_url):
+                raise Invalid(
+                    "A fullUrl is an absolute address or a urn:", (f"Bundle.entry[{operation.index}].fullUrl",)
+                )
             names[operation.full_url] = f"{operation.type}/{operation.id}"
     for operation in operations:
         if operation.resource is None:
@@ -128,11 +138,12 @@ async def resolve_references(unit: Unit, operations: list[Operation]) -> None:
 
 
 def rewrite(node: Any, names: dict[str, str]) -> Any:
-    """The resource with every text that is an entry's fullUrl replaced, in references and uris alike."""
-    if isinstance(node, str):
-        return names.get(node, node)
+    """The resource with every reference or uri that is an entry's fullUrl replaced (R4 http, 3.1.0.11.2)."""
     if isinstance(node, dict):
-        return {key: rewrite(value, names) for key, value in node.items()}
+        return {
+            key: names.get(value, value) if isinstance(value, str) and key in REWRITTEN else rewrite(value, names)
+            for key, value in node.items()
+        }
     return [rewrite(each, names) for each in node] if isinstance(node, list) else node
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from app.access.audience import first_audience
 from app.core.errors import NotFound
 from app.core.ids import new_id
-from app.fhir.json_text import Limits, parse
+from app.fhir.json_text import STORED_LIMITS, parse
 from app.interactions.unit import Unit
 from app.referral.provenance import provenance_of_change
 from app.search.extract import extractor
@@ -25,9 +25,6 @@ class Placement:
 
 
 NOWHERE = Placement()
-
-STORED_LIMITS = Limits(depth=10_000, string=2**31, digits=1_000)
-"""For text that we stored ourselves, checked when it came in, whatever the settings were then."""
 
 
 def parse_stored(stored: Stored) -> dict[str, Any]:

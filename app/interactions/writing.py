@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.access.audience import first_audience
-from app.access.interaction_rules import authorize
+from app.access.interaction_rules import SERVICE_RECORDS, authorize
 from app.core.errors import (
     BusinessRule,
     Forbidden,
@@ -85,7 +85,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
         await begin_referral(unit.connection, placement.referral)
     new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
     await settle_change(unit, links, None, None, new, resource)
-    if not TYPES[name].directory and name not in REFERRAL_TYPES:
+    if name in SERVICE_RECORDS:
         about_referral = await share_with_requesters(unit, links, new, resource)
         if unit.caller.role == "provider" and not about_referral:
             raise BusinessRule(
@@ -161,7 +161,11 @@ async def write_update(
         refuse(issues := check_task_change(before, resource, parties=parties))
         unit.issues += issues
     placement = await place_resource(unit, links, resource, key, current)
-    unit.issues += check_references(links, resource, key, root or key[0])
+    unit.issues += check_references(links, resource, key, root or key[0], before)
+    if key[0] in SERVICE_RECORDS and unit.caller.role == "provider":
+        check_same_subject(before, resource, root or key[0])
+    if placement.referral and placement.referral != current.referral:
+        await begin_referral(unit.connection, placement.referral)
     new = await replace_version(unit, current, before, resource, placement)
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
@@ -169,6 +173,13 @@ async def write_update(
         await withdraw_resource(unit.connection, key)
     await settle_change(unit, links, current, before, new, resource)
     return Written(new, created=False)
+
+
+def check_same_subject(before: Resource, after: Resource, root: str) -> None:
+    """Raises BusinessRule where a partner's record would become one about somebody else."""
+    for name in ("subject", "patient", "for"):
+        if (before.get(name) or {}).get("reference") != (after.get(name) or {}).get("reference"):
+            raise BusinessRule(f"{name} does not change: record it anew about the other patient", (f"{root}.{name}",))
 
 
 async def update_as_create(unit: Unit, resource: Resource, key: Key, tombstone: Stored | None) -> Written:

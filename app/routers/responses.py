@@ -9,10 +9,9 @@ from app.access.release import release
 from app.core.caller import Scope
 from app.core.errors import HandoffError, Issue
 from app.fhir.bundle_text import quote
-from app.fhir.json_text import dump, parse
+from app.fhir.json_text import STORED_LIMITS, dump, parse
 from app.fhir.outcome import operation_outcome
 from app.interactions.answers import EntryAnswer
-from app.interactions.versions import STORED_LIMITS
 from app.interactions.writing import Written
 from app.routers.requests import Preferences
 from app.store.rows import Stored

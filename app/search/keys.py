@@ -2,13 +2,15 @@
 
 import hashlib
 
-LONGEST = 400
-"""Characters kept as they are."""
+LONGEST = 800
+"""UTF-8 bytes kept as they are; an index row holds two values and their names."""
+KEPT = 100
+"""Characters of a longer value that stay readable."""
 
 
 def index_key(value: str) -> str:
     """The value itself, or for a long one its beginning and its digest: equal exactly when the values are."""
-    if len(value) <= LONGEST:
+    if len(value) * 4 <= LONGEST or len(value.encode()) <= LONGEST:
         return value
     digest = hashlib.sha256(value.encode()).hexdigest()
-    return f"{value[:LONGEST]}…{digest}"
+    return f"{value[:KEPT]}…{digest}"

@@ -191,15 +191,15 @@ async def test_what_is_labelled_is_not_shared(world: World, hospital: Caller, ng
 async def test_what_is_labelled_later_leaves_the_package(hospital: Caller, ngo: Caller) -> None:
     tasked, inside, _ = await make_package(hospital)
     who, asked, _, condition, _ = inside
-    for about in (who, condition):
+    for about in (who, condition, asked):
         found = await hospital.read(about)
         assert (await hospital.update({**found, "meta": {**found["meta"], **RESTRICTED}})).status_code == 200
         refused(await ngo.get(f"/{about}"), 404)
         refused(await ngo.get(f"/{about}/_history/1"), 404)
-    found = await hospital.read(asked)
+    assert await ngo.find("Task?_include=Task:patient&_include=Task:focus") == [tasked]
+    found = await hospital.read(tasked)
     answer = await hospital.update({**found, "meta": {**found["meta"], **RESTRICTED}})
     assert "Consent" in refused(answer, 422, "business-rule")["diagnostics"]
-    assert await ngo.find("Task?_include=Task:patient&_include=Task:focus") == [tasked, asked]
 
 
 async def test_a_package_holds_only_what_is_the_assigners_own(hospital: Caller, ngo: Caller, stranger: Caller) -> None:
