@@ -2,7 +2,9 @@
 
 from app.core.caller import Scope
 from app.core.errors import AudienceBreach
+from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.registry import TYPES
+from app.referral.labels import is_labelled
 from app.store.rows import Stored
 
 
@@ -16,3 +18,15 @@ def release(stored: Stored, scope: Scope) -> str:
     if scope.whole_directory and TYPES[stored.type].directory:
         return stored.content
     raise AudienceBreach("A resource outside the caller's audience was about to leave")
+
+
+def may_leave(stored: Stored, scope: Scope) -> bool:
+    """Whether a version of the past may leave: one that was labelled, to its owner organisation alone.
+
+    The audience is that of the resource now, and a label that was taken off since still held for what it covered.
+    """
+    if scope.everything or stored.owner_org in scope.organizations or '"security"' not in stored.content:
+        return True
+    if scope.whole_directory and TYPES[stored.type].directory:
+        return True
+    return not is_labelled(parse(stored.content.encode(), STORED_LIMITS))

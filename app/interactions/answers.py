@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from app.access.interaction_rules import authorize
-from app.access.release import release
+from app.access.release import may_leave, release
 from app.core.caller import Scope
 from app.core.errors import Issue, Unsupported
 from app.fhir.bundle_text import bundle_text, history_entry, search_entry
@@ -70,6 +70,8 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
     if operation.version is not None:
         authorize(unit.caller, "vread", operation.type)
         found = await read_version(unit.connection, unit.scope, operation.type, operation.id, operation.version)
+        if found and not may_leave(found, unit.scope):
+            found = None
     else:
         authorize(unit.caller, "read", operation.type)
         found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from app.access.interaction_rules import authorize
+from app.access.release import may_leave
 from app.core.caller import Caller
 from app.core.errors import Invalid, NotFound, Unsupported
 from app.core.settings import Settings
@@ -60,6 +61,7 @@ async def read_versions(
             count=request.count,
             cursor=request.cursor,
         )
+        entries = [each for each in entries if may_leave(each, scope)]
     return entries, write_cursor(following) if following else None
 
 

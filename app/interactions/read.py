@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.access.interaction_rules import authorize
+from app.access.release import may_leave
 from app.access.scope import scope_of
 from app.core.caller import Caller, Scope
 from app.core.database import Connection
@@ -41,6 +42,8 @@ async def read_version(hub: Hub, caller: Caller, resource_type: str, resource_id
     authorize(caller, "vread", resource_type)
     async with reading(hub, caller) as (connection, scope):
         stored = await read_one_version(connection, scope, resource_type, resource_id, version)
+        if stored and not may_leave(stored, scope):
+            stored = None
     return check_present(stored, f"{resource_type}/{resource_id}/_history/{version}")
 
 

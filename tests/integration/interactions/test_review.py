@@ -133,3 +133,17 @@ async def test_a_draft_that_gets_its_focus_joins_the_referral(hospital: Caller, 
     await move(hospital, tasked, "requested", focus={"reference": asked})
     await move(ngo, tasked, "accepted", "completed")
     assert (await hospital.read(asked))["status"] == "completed"
+
+
+async def test_a_label_holds_for_the_version_that_bore_it(hospital: Caller, ngo: Caller) -> None:
+    who = await hospital.create({**patient(), **RESTRICTED, "address": [{"text": "CANARY"}]})
+    bare = {**who, "meta": {"versionId": "1"}}
+    del bare["address"]
+    assert (await hospital.update(bare)).status_code == 200
+    asked = reference(await hospital.create(service_request(reference(who))))
+    await hospital.create(task(reference(who), asked))
+    assert (await ngo.read(reference(who)))["meta"]["versionId"] == "2"
+    refused(await ngo.get(f"/{reference(who)}/_history/1"), 404)
+    for path in (f"/{reference(who)}/_history", "/Patient/_history", "/_history"):
+        assert "CANARY" not in (await ngo.get(path)).text
+    assert "CANARY" in (await hospital.get(f"/{reference(who)}/_history/1")).text
