@@ -28,8 +28,7 @@ def upgrade() -> None:
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('care_plan_by_patient', 'care_plan', ['s_patient', 'last_updated', 'id'], unique=False)
     op.create_index('care_plan_last_updated', 'care_plan', ['last_updated', 'id'], unique=False)
     op.create_index('care_plan_referral', 'care_plan', ['referral'], unique=False)
@@ -41,8 +40,7 @@ def upgrade() -> None:
     sa.Column('server_makes_tasks', sa.Boolean(), server_default=sa.text('false'), nullable=False),
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True, precision=3), server_default=sa.text('clock_timestamp()'), nullable=False),
     sa.Column('disabled_at', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_table('condition',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('version', sa.BigInteger(), nullable=False),
@@ -53,8 +51,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('condition_last_updated', 'condition', ['last_updated', 'id'], unique=False)
     op.create_table('consent',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -66,8 +63,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('consent_last_updated', 'consent', ['last_updated', 'id'], unique=False)
     op.create_table('event',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -83,8 +79,7 @@ def upgrade() -> None:
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True, precision=3), server_default=sa.text('clock_timestamp()'), nullable=False),
     sa.Column('fanned_out_at', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.PrimaryKeyConstraint('id'),
-    sa.UniqueConstraint('referral', 'sequence')
-    )
+    sa.UniqueConstraint('referral', 'sequence'))
     op.create_index('event_not_fanned_out', 'event', ['id'], unique=False, postgresql_where=sa.text('fanned_out_at IS NULL'))
     op.create_table('goal',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -96,8 +91,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('goal_last_updated', 'goal', ['last_updated', 'id'], unique=False)
     op.create_table('healthcare_service',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -108,8 +102,7 @@ def upgrade() -> None:
     sa.Column('owner_org', sa.Text(collation='C'), nullable=False),
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_organization', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('healthcare_service_last_updated', 'healthcare_service', ['last_updated', 'id'], unique=False)
     op.create_table('observation',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -122,8 +115,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('observation_last_updated', 'observation', ['last_updated', 'id'], unique=False)
     op.create_table('organization',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -133,16 +125,14 @@ def upgrade() -> None:
     sa.Column('content', sa.Text(), nullable=False),
     sa.Column('owner_org', sa.Text(collation='C'), nullable=False),
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('organization_last_updated', 'organization', ['last_updated', 'id'], unique=False)
     op.create_table('package_member',
     sa.Column('type', sa.Text(collation='C'), nullable=False),
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('organization', sa.Text(collation='C'), nullable=False),
     sa.Column('task_id', sa.Text(collation='C'), nullable=False),
-    sa.PrimaryKeyConstraint('type', 'id', 'organization', 'task_id')
-    )
+    sa.PrimaryKeyConstraint('type', 'id', 'organization', 'task_id'))
     op.create_index('package_member_task', 'package_member', ['task_id'], unique=False)
     op.create_table('patient',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -154,8 +144,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_birthdate_low', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('s_birthdate_high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('patient_last_updated', 'patient', ['last_updated', 'id'], unique=False)
     op.create_table('practitioner',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -165,8 +154,7 @@ def upgrade() -> None:
     sa.Column('content', sa.Text(), nullable=False),
     sa.Column('owner_org', sa.Text(collation='C'), nullable=False),
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('practitioner_last_updated', 'practitioner', ['last_updated', 'id'], unique=False)
     op.create_table('practitioner_role',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -178,8 +166,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_organization', sa.Text(collation='C'), nullable=True),
     sa.Column('s_practitioner', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('practitioner_role_last_updated', 'practitioner_role', ['last_updated', 'id'], unique=False)
     op.create_table('procedure',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -192,8 +179,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('procedure_last_updated', 'procedure', ['last_updated', 'id'], unique=False)
     op.create_table('provenance',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -203,14 +189,12 @@ def upgrade() -> None:
     sa.Column('content', sa.Text(), nullable=False),
     sa.Column('owner_org', sa.Text(collation='C'), nullable=False),
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('provenance_last_updated', 'provenance', ['last_updated', 'id'], unique=False)
     op.create_table('referral',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('sequence', sa.BigInteger(), nullable=False),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_table('resource_history',
     sa.Column('type', sa.Text(collation='C'), nullable=False),
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -218,8 +202,7 @@ def upgrade() -> None:
     sa.Column('last_updated', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=False),
     sa.Column('deleted', sa.Boolean(), nullable=False),
     sa.Column('content', sa.Text(), nullable=False),
-    sa.PrimaryKeyConstraint('type', 'id', 'version')
-    )
+    sa.PrimaryKeyConstraint('type', 'id', 'version'))
     op.create_index('resource_history_time', 'resource_history', ['last_updated'], unique=False)
     op.create_index('resource_history_type_time', 'resource_history', ['type', 'last_updated'], unique=False)
     op.create_table('search_date',
@@ -227,16 +210,14 @@ def upgrade() -> None:
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('parameter', sa.Text(collation='C'), nullable=False),
     sa.Column('low', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=False),
-    sa.Column('high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=False)
-    )
+    sa.Column('high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=False))
     op.create_index('search_date_resource', 'search_date', ['type', 'id'], unique=False)
     op.create_index('search_date_value', 'search_date', ['type', 'parameter', 'low', 'high', 'id'], unique=False)
     op.create_table('search_reference',
     sa.Column('type', sa.Text(collation='C'), nullable=False),
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('parameter', sa.Text(collation='C'), nullable=False),
-    sa.Column('target', sa.Text(collation='C'), nullable=False)
-    )
+    sa.Column('target', sa.Text(collation='C'), nullable=False))
     op.create_index('search_reference_resource', 'search_reference', ['type', 'id'], unique=False)
     op.create_index('search_reference_value', 'search_reference', ['type', 'parameter', 'target', 'id'], unique=False)
     op.create_table('search_string',
@@ -244,8 +225,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('parameter', sa.Text(collation='C'), nullable=False),
     sa.Column('folded', sa.Text(collation='C'), nullable=False),
-    sa.Column('exact', sa.Text(), nullable=False)
-    )
+    sa.Column('exact', sa.Text(), nullable=False))
     op.create_index('search_string_resource', 'search_string', ['type', 'id'], unique=False)
     op.create_index('search_string_value', 'search_string', ['type', 'parameter', sa.literal_column('left(folded, 200)'), 'id'], unique=False)
     op.create_table('search_token',
@@ -253,8 +233,7 @@ def upgrade() -> None:
     sa.Column('id', sa.Text(collation='C'), nullable=False),
     sa.Column('parameter', sa.Text(collation='C'), nullable=False),
     sa.Column('system', sa.Text(collation='C'), nullable=False),
-    sa.Column('code', sa.Text(collation='C'), nullable=False)
-    )
+    sa.Column('code', sa.Text(collation='C'), nullable=False))
     op.create_index('search_token_resource', 'search_token', ['type', 'id'], unique=False)
     op.create_index('search_token_value', 'search_token', ['type', 'parameter', 'code', 'system', 'id'], unique=False)
     op.create_table('service_request',
@@ -270,8 +249,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
     sa.Column('s_requester', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('service_request_by_patient_status', 'service_request', ['s_patient', 's_status', 'last_updated', 'id'], unique=False)
     op.create_index('service_request_by_requester', 'service_request', ['s_requester', 'last_updated', 'id'], unique=False)
     op.create_index('service_request_last_updated', 'service_request', ['last_updated', 'id'], unique=False)
@@ -286,8 +264,7 @@ def upgrade() -> None:
     sa.Column('shared_with', postgresql.ARRAY(sa.Text(collation='C')), server_default=sa.text("'{}'"), nullable=False),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('subscription_last_updated', 'subscription', ['last_updated', 'id'], unique=False)
     op.create_table('task',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -306,8 +283,7 @@ def upgrade() -> None:
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
     sa.Column('s_focus', sa.Text(collation='C'), nullable=True),
     sa.Column('s_requester', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('task_by_focus', 'task', ['s_focus', 'last_updated', 'id'], unique=False)
     op.create_index('task_by_owner_status', 'task', ['s_owner', 's_status', 'last_updated', 'id'], unique=False)
     op.create_index('task_by_patient', 'task', ['s_patient', 'last_updated', 'id'], unique=False)
@@ -318,8 +294,7 @@ def upgrade() -> None:
     sa.Column('issuer', sa.Text(collation='C'), nullable=False),
     sa.Column('jti', sa.Text(collation='C'), nullable=False),
     sa.Column('expires_at', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=False),
-    sa.PrimaryKeyConstraint('issuer', 'jti')
-    )
+    sa.PrimaryKeyConstraint('issuer', 'jti'))
     op.create_index('used_assertion_expiry', 'used_assertion', ['expires_at'], unique=False)
     op.create_table('webhook',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -332,16 +307,14 @@ def upgrade() -> None:
     sa.Column('failing_since', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('last_number', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True, precision=3), server_default=sa.text('clock_timestamp()'), nullable=False),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_table('client_key',
     sa.Column('client_id', sa.Text(collation='C'), nullable=False),
     sa.Column('kid', sa.Text(collation='C'), nullable=False),
     sa.Column('jwk', sa.Text(), nullable=False),
     sa.Column('created_at', postgresql.TIMESTAMP(timezone=True, precision=3), server_default=sa.text('clock_timestamp()'), nullable=False),
     sa.ForeignKeyConstraint(['client_id'], ['client.id'], ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('client_id', 'kid')
-    )
+    sa.PrimaryKeyConstraint('client_id', 'kid'))
     op.create_table('delivery',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False),
     sa.Column('webhook_id', sa.Text(collation='C'), nullable=False),
@@ -358,8 +331,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['event_id'], ['event.id'], ),
     sa.ForeignKeyConstraint(['webhook_id'], ['webhook.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id'),
-    sa.UniqueConstraint('webhook_id', 'number')
-    )
+    sa.UniqueConstraint('webhook_id', 'number'))
     op.create_index('delivery_due', 'delivery', ['webhook_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_index('delivery_stream', 'delivery', ['webhook_id', 'referral', 'number'], unique=False, postgresql_where=sa.text("state = 'queued'"))
     op.create_table('attempt',
@@ -371,8 +343,7 @@ def upgrade() -> None:
     sa.Column('reason', sa.Text(), nullable=True),
     sa.Column('answer', sa.Text(), nullable=True),
     sa.ForeignKeyConstraint(['delivery_id'], ['delivery.id'], ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('delivery_id', 'number')
-    )
+    sa.PrimaryKeyConstraint('delivery_id', 'number'))
     # ### end Alembic commands ###
     tune_storage()
 
@@ -394,72 +365,32 @@ def tune_storage() -> None:
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
     op.drop_table('attempt')
-    op.drop_index('delivery_stream', table_name='delivery', postgresql_where=sa.text("state = 'queued'"))
-    op.drop_index('delivery_due', table_name='delivery', postgresql_where=sa.text("state = 'queued'"))
     op.drop_table('delivery')
     op.drop_table('client_key')
     op.drop_table('webhook')
-    op.drop_index('used_assertion_expiry', table_name='used_assertion')
     op.drop_table('used_assertion')
-    op.drop_index('task_referral', table_name='task')
-    op.drop_index('task_last_updated', table_name='task')
-    op.drop_index('task_by_requester_status', table_name='task')
-    op.drop_index('task_by_patient', table_name='task')
-    op.drop_index('task_by_owner_status', table_name='task')
-    op.drop_index('task_by_focus', table_name='task')
     op.drop_table('task')
-    op.drop_index('subscription_last_updated', table_name='subscription')
     op.drop_table('subscription')
-    op.drop_index('service_request_referral', table_name='service_request')
-    op.drop_index('service_request_last_updated', table_name='service_request')
-    op.drop_index('service_request_by_requester', table_name='service_request')
-    op.drop_index('service_request_by_patient_status', table_name='service_request')
     op.drop_table('service_request')
-    op.drop_index('search_token_value', table_name='search_token')
-    op.drop_index('search_token_resource', table_name='search_token')
     op.drop_table('search_token')
-    op.drop_index('search_string_value', table_name='search_string')
-    op.drop_index('search_string_resource', table_name='search_string')
     op.drop_table('search_string')
-    op.drop_index('search_reference_value', table_name='search_reference')
-    op.drop_index('search_reference_resource', table_name='search_reference')
     op.drop_table('search_reference')
-    op.drop_index('search_date_value', table_name='search_date')
-    op.drop_index('search_date_resource', table_name='search_date')
     op.drop_table('search_date')
-    op.drop_index('resource_history_type_time', table_name='resource_history')
-    op.drop_index('resource_history_time', table_name='resource_history')
     op.drop_table('resource_history')
     op.drop_table('referral')
-    op.drop_index('provenance_last_updated', table_name='provenance')
     op.drop_table('provenance')
-    op.drop_index('procedure_last_updated', table_name='procedure')
     op.drop_table('procedure')
-    op.drop_index('practitioner_role_last_updated', table_name='practitioner_role')
     op.drop_table('practitioner_role')
-    op.drop_index('practitioner_last_updated', table_name='practitioner')
     op.drop_table('practitioner')
-    op.drop_index('patient_last_updated', table_name='patient')
     op.drop_table('patient')
-    op.drop_index('package_member_task', table_name='package_member')
     op.drop_table('package_member')
-    op.drop_index('organization_last_updated', table_name='organization')
     op.drop_table('organization')
-    op.drop_index('observation_last_updated', table_name='observation')
     op.drop_table('observation')
-    op.drop_index('healthcare_service_last_updated', table_name='healthcare_service')
     op.drop_table('healthcare_service')
-    op.drop_index('goal_last_updated', table_name='goal')
     op.drop_table('goal')
-    op.drop_index('event_not_fanned_out', table_name='event', postgresql_where=sa.text('fanned_out_at IS NULL'))
     op.drop_table('event')
-    op.drop_index('consent_last_updated', table_name='consent')
     op.drop_table('consent')
-    op.drop_index('condition_last_updated', table_name='condition')
     op.drop_table('condition')
     op.drop_table('client')
-    op.drop_index('care_plan_referral', table_name='care_plan')
-    op.drop_index('care_plan_last_updated', table_name='care_plan')
-    op.drop_index('care_plan_by_patient', table_name='care_plan')
     op.drop_table('care_plan')
     # ### end Alembic commands ###

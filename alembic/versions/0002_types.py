@@ -37,8 +37,7 @@ def upgrade() -> None:
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('activity_definition_last_updated', 'activity_definition', ['last_updated', 'id'], unique=False)
     op.create_table('basic',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -53,8 +52,7 @@ def upgrade() -> None:
     sa.Column('s_created_high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('basic_last_updated', 'basic', ['last_updated', 'id'], unique=False)
     op.create_table('care_team',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -70,8 +68,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('care_team_last_updated', 'care_team', ['last_updated', 'id'], unique=False)
     op.create_table('code_system',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -88,8 +85,7 @@ def upgrade() -> None:
     sa.Column('s_system', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('code_system_last_updated', 'code_system', ['last_updated', 'id'], unique=False)
     op.create_table('communication',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -108,8 +104,7 @@ def upgrade() -> None:
     sa.Column('s_sent_high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('communication_last_updated', 'communication', ['last_updated', 'id'], unique=False)
     op.create_table('coverage',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -124,8 +119,7 @@ def upgrade() -> None:
     sa.Column('s_policy_holder', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subscriber', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('coverage_last_updated', 'coverage', ['last_updated', 'id'], unique=False)
     op.create_table('device',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -140,8 +134,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('device_last_updated', 'device', ['last_updated', 'id'], unique=False)
     op.create_table('document_reference',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -160,8 +153,7 @@ def upgrade() -> None:
     sa.Column('s_period_high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('document_reference_last_updated', 'document_reference', ['last_updated', 'id'], unique=False)
     op.create_table('encounter',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -178,8 +170,7 @@ def upgrade() -> None:
     sa.Column('s_service_provider', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('encounter_last_updated', 'encounter', ['last_updated', 'id'], unique=False)
     op.create_table('flag',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -195,8 +186,7 @@ def upgrade() -> None:
     sa.Column('s_encounter', sa.Text(collation='C'), nullable=True),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('flag_last_updated', 'flag', ['last_updated', 'id'], unique=False)
     op.create_table('location',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -210,8 +200,7 @@ def upgrade() -> None:
     sa.Column('s_organization', sa.Text(collation='C'), nullable=True),
     sa.Column('s_partof', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('location_last_updated', 'location', ['last_updated', 'id'], unique=False)
     op.create_table('member_group',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -224,8 +213,7 @@ def upgrade() -> None:
     sa.Column('s_actual', sa.Text(collation='C'), nullable=True),
     sa.Column('s_managing_entity', sa.Text(collation='C'), nullable=True),
     sa.Column('s_type', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('member_group_last_updated', 'member_group', ['last_updated', 'id'], unique=False)
     op.create_table('plan_definition',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -242,8 +230,7 @@ def upgrade() -> None:
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('plan_definition_last_updated', 'plan_definition', ['last_updated', 'id'], unique=False)
     op.create_table('questionnaire',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -260,8 +247,7 @@ def upgrade() -> None:
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('questionnaire_last_updated', 'questionnaire', ['last_updated', 'id'], unique=False)
     op.create_table('questionnaire_response',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -279,8 +265,7 @@ def upgrade() -> None:
     sa.Column('s_source', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_subject', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('questionnaire_response_last_updated', 'questionnaire_response', ['last_updated', 'id'], unique=False)
     op.create_table('related_person',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -295,8 +280,7 @@ def upgrade() -> None:
     sa.Column('s_birthdate_high', postgresql.TIMESTAMP(timezone=True, precision=3), nullable=True),
     sa.Column('s_gender', sa.Text(collation='C'), nullable=True),
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('related_person_last_updated', 'related_person', ['last_updated', 'id'], unique=False)
     op.create_table('search_parameter',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -313,8 +297,7 @@ def upgrade() -> None:
     sa.Column('s_type', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('search_parameter_last_updated', 'search_parameter', ['last_updated', 'id'], unique=False)
     op.create_table('structure_definition',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -334,8 +317,7 @@ def upgrade() -> None:
     sa.Column('s_type', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('structure_definition_last_updated', 'structure_definition', ['last_updated', 'id'], unique=False)
     op.create_table('supply_delivery',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -348,8 +330,7 @@ def upgrade() -> None:
     sa.Column('s_patient', sa.Text(collation='C'), nullable=True),
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_supplier', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('supply_delivery_last_updated', 'supply_delivery', ['last_updated', 'id'], unique=False)
     op.create_table('value_set',
     sa.Column('id', sa.Text(collation='C'), nullable=False),
@@ -365,8 +346,7 @@ def upgrade() -> None:
     sa.Column('s_status', sa.Text(collation='C'), nullable=True),
     sa.Column('s_url', sa.Text(collation='C'), nullable=True),
     sa.Column('s_version', sa.Text(collation='C'), nullable=True),
-    sa.PrimaryKeyConstraint('id')
-    )
+    sa.PrimaryKeyConstraint('id'))
     op.create_index('value_set_last_updated', 'value_set', ['last_updated', 'id'], unique=False)
     # ### end Alembic commands ###
 
@@ -381,44 +361,24 @@ def forget_rows() -> None:
 def downgrade() -> None:
     forget_rows()
     # ### commands auto generated by Alembic - please adjust! ###
-    op.drop_index('value_set_last_updated', table_name='value_set')
     op.drop_table('value_set')
-    op.drop_index('supply_delivery_last_updated', table_name='supply_delivery')
     op.drop_table('supply_delivery')
-    op.drop_index('structure_definition_last_updated', table_name='structure_definition')
     op.drop_table('structure_definition')
-    op.drop_index('search_parameter_last_updated', table_name='search_parameter')
     op.drop_table('search_parameter')
-    op.drop_index('related_person_last_updated', table_name='related_person')
     op.drop_table('related_person')
-    op.drop_index('questionnaire_response_last_updated', table_name='questionnaire_response')
     op.drop_table('questionnaire_response')
-    op.drop_index('questionnaire_last_updated', table_name='questionnaire')
     op.drop_table('questionnaire')
-    op.drop_index('plan_definition_last_updated', table_name='plan_definition')
     op.drop_table('plan_definition')
-    op.drop_index('member_group_last_updated', table_name='member_group')
     op.drop_table('member_group')
-    op.drop_index('location_last_updated', table_name='location')
     op.drop_table('location')
-    op.drop_index('flag_last_updated', table_name='flag')
     op.drop_table('flag')
-    op.drop_index('encounter_last_updated', table_name='encounter')
     op.drop_table('encounter')
-    op.drop_index('document_reference_last_updated', table_name='document_reference')
     op.drop_table('document_reference')
-    op.drop_index('device_last_updated', table_name='device')
     op.drop_table('device')
-    op.drop_index('coverage_last_updated', table_name='coverage')
     op.drop_table('coverage')
-    op.drop_index('communication_last_updated', table_name='communication')
     op.drop_table('communication')
-    op.drop_index('code_system_last_updated', table_name='code_system')
     op.drop_table('code_system')
-    op.drop_index('care_team_last_updated', table_name='care_team')
     op.drop_table('care_team')
-    op.drop_index('basic_last_updated', table_name='basic')
     op.drop_table('basic')
-    op.drop_index('activity_definition_last_updated', table_name='activity_definition')
     op.drop_table('activity_definition')
     # ### end Alembic commands ###

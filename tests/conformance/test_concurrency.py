@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conformance.conftest import Site
 
@@ -13,17 +14,18 @@ CREATES = 500
 WRITERS = 40
 
 
-def test_each_version_is_written_once(site: Site) -> None:
-    """1,000 updates with If-Match by 40 writers that race for each version."""
-    asyncio.run(race_for_versions(site.client("hospital", "referrer")))
+@pytest.mark.parametrize("updates", [UPDATES, pytest.param(20 * UPDATES, marks=pytest.mark.soak)])
+def test_each_version_is_written_once(site: Site, updates: int) -> None:
+    """Updates with If-Match by 40 writers that race for each version."""
+    asyncio.run(race_for_versions(site.client("hospital", "referrer"), updates))
 
 
-async def race_for_versions(client: httpx.AsyncClient) -> None:
+async def race_for_versions(client: httpx.AsyncClient, updates: int) -> None:
     async with client:
         made = (await client.post("/Task", json=TASK)).json()
         path = f"/Task/{made['id']}"
         written: list[tuple[int, str]] = []
-        turns = iter(range(UPDATES))
+        turns = iter(range(updates))
 
         async def write(writer: int) -> None:
             for _ in turns:

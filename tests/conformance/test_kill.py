@@ -66,7 +66,15 @@ def call(site: Site, who: tuple[str, str], method: str, path: str, body: Any = N
     return asyncio.run(send())
 
 
-def test_the_loop_survives_a_kill_between_any_two_steps(site: Site, receiver: Path) -> None:
+@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.soak)])
+def test_the_loop_survives_a_kill_between_any_two_steps(site: Site, receiver: Path, rounds: int) -> None:
+    for _ in range(rounds):
+        receiver.unlink(missing_ok=True)
+        play_and_kill(site, receiver)
+
+
+def play_and_kill(site: Site, receiver: Path) -> None:
+    """One referral from its beginning to its end, everything killed between any two steps."""
     hospital, ngo = ("hospital", "referrer"), ("ngo", "provider")
     site.client(*ngo)
     patient = call(site, hospital, "POST", "/Patient", {"resourceType": "Patient"})
