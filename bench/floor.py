@@ -18,7 +18,12 @@ from typing import Any
 import asyncpg
 import uvloop
 
-SESSION = {"jit": "off", "enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
+SESSION = {
+    "application_name": "handoff-bench",
+    "jit": "off",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 """As the server's own connections (app/core/database.py)."""
 
 WARM_UP = 10

@@ -35,7 +35,14 @@ async def record(stage: Stage, caller: Caller, work: Work) -> tuple[list[Stateme
     async def prepare(connection: asyncpg.Connection) -> None:
         connection.add_query_logger(listen)
 
-    pool = await asyncpg.create_pool(stage.url, min_size=1, max_size=1, init=prepare, reset=keep)
+    pool = await asyncpg.create_pool(
+        stage.url,
+        min_size=1,
+        max_size=1,
+        init=prepare,
+        reset=keep,
+        server_settings={"application_name": "handoff-bench"},
+    )
     try:
         hub = Hub(stage.settings, pool, f"{stage.address}/fhir")
         answer = await work(hub, caller)

@@ -16,6 +16,7 @@ from app.interactions.writing import Written
 from app.search.cursor import write_cursor
 from app.search.parse import parse_search
 from app.search.plan import SearchPlan
+from app.search.polling import NEXT_POLL, write_next_poll
 from app.store.read import read_resource, read_version
 from app.store.rows import Stored
 from app.store.search import Page
@@ -62,7 +63,8 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
             raise Unsupported("history is not offered in a Bundle")
         authorize(unit.caller, "search-type", operation.type)
         plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
-        page = await find_page(unit.connection, unit.scope, unit.caller, plan, unit.hub.settings.max_includes)
+        most = unit.hub.settings.max_includes
+        page = await find_page(unit.connection, unit.scope, unit.caller, plan, most, unit.mark)
         return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
@@ -80,12 +82,17 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
 
 
 def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
-    """A searchset with its self and next links; what is included comes after the matches."""
+    """A searchset with its self and next links; what is included comes after the matches.
+
+    The last page of a poll says where the next poll begins.
+    """
     address = f"{base_url}/{plan.type}"
     query = list(plan.self_query)
     links = [("self", f"{address}?{urlencode(query)}" if query else address)]
     if page.following:
         links.append(("next", f"{address}?{urlencode([*query, ('_cursor', write_cursor(page.following))])}"))
+    elif page.mark and (later := write_next_poll(query, page.mark)):
+        links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
     entries = [search_entry(base_url, each.type, each.id, release(each, scope), "match") for each in page.matches]
     entries += [search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included]
     return bundle_text("searchset", links, entries)

@@ -29,7 +29,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class HistoryRequest:
     """The parameters of a history, read."""
 
-    since: datetime
+    since: datetime | None
     count: int
     cursor: HistoryCursor | None
 
@@ -52,22 +52,31 @@ async def read_versions(
     async with reading(hub, caller) as (connection, scope):
         if resource_type and resource_id and await read_resource(connection, scope, resource_type, resource_id) is None:
             raise NotFound(f"{resource_type}/{resource_id} is not known")
+        cursor = request.cursor
+        if request.since:
+            cursor = hold_back(cursor, await hub.low_water.read(connection))
         entries, following = await read_history(
             connection,
             scope,
             types,
             resource_id,
-            since=request.since,
+            since=request.since or EPOCH,
             count=request.count,
-            cursor=request.cursor,
+            cursor=cursor,
         )
         entries = [each for each in entries if may_leave(each, scope)]
     return entries, write_cursor(following) if following else None
 
 
+def hold_back(cursor: HistoryCursor | None, mark: datetime) -> HistoryCursor:
+    """Where a poll begins: entries run from the newest to the oldest, and none is at the mark or above."""
+    start = HistoryCursor(mark, "", "", 0)
+    return start if cursor is None or cursor.last_updated >= mark else cursor
+
+
 def parse_history(query: Iterable[tuple[str, str]], settings: Settings) -> HistoryRequest:
     """Reads ``_since``, ``_count`` and ``_cursor``. Raises Invalid and Unsupported."""
-    since, count, cursor = EPOCH, settings.default_count, None
+    since, count, cursor = None, settings.default_count, None
     for name, value in query:
         match name:
             case "_since":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from app.core.settings import Settings
+from app.store.low_water import LowWater
 from app.store.outbox import announce_events
 
 
@@ -47,6 +48,7 @@ class Hub:
     pool: asyncpg.Pool
     base_url: str
     announcer: Announcer = field(init=False)
+    low_water: LowWater = field(default_factory=LowWater)
 
     def __post_init__(self) -> None:
         self.announcer = Announcer(self.pool)

@@ -1,6 +1,8 @@
 """search-type (R4 search)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 
 from app.access.interaction_rules import authorize
 from app.core.caller import Caller, Scope
@@ -19,11 +21,16 @@ async def search_type(
     authorize(caller, "search-type", resource_type)
     plan = parse_search(resource_type, query, hub.settings, hub.base_url)
     async with reading(hub, caller) as (connection, scope):
-        return plan, await find_page(connection, scope, caller, plan, hub.settings.max_includes)
+        mark = await hub.low_water.read(connection) if plan.polls else None
+        return plan, await find_page(connection, scope, caller, plan, hub.settings.max_includes, mark)
 
 
-async def find_page(connection: Connection, scope: Scope, caller: Caller, plan: SearchPlan, most_included: int) -> Page:
-    """One page; an include hands out only what the caller's scopes would let it read."""
-    page = await search_resources(connection, scope, plan, most_included)
-    allowed = [each for each in page.included if caller.may(each.type, "r")]
-    return Page(page.matches, allowed, page.following)
+async def find_page(
+    connection: Connection, scope: Scope, caller: Caller, plan: SearchPlan, most_included: int, mark: datetime | None
+) -> Page:
+    """One page; an include hands out only what the caller's scopes would let it read.
+
+    ``mark`` is the polling mark, read before; it counts only where the search polls.
+    """
+    page = await search_resources(connection, scope, plan, most_included, mark if plan.polls else None)
+    return replace(page, included=[each for each in page.included if caller.may(each.type, "r")])

@@ -17,6 +17,7 @@ from app.interactions.conditional import check_match_id, find_match
 from app.interactions.entries import METHODS, Operation, check_bundle, read_operations
 from app.interactions.hub import Hub
 from app.interactions.links import local_key, referred_keys
+from app.interactions.read import reading
 from app.interactions.unit import Unit, run_unit
 from app.interactions.writing import Written, check_same_id, write_deletion, write_new, write_update
 from app.models.resources import REFERRAL_TYPES
@@ -42,8 +43,13 @@ async def run_transaction(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> l
 
 async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], offset: int) -> list[EntryAnswer]:
     """Carries out checked entries in one transaction; ``offset`` is the place of the first in its Bundle."""
+    mark = None
+    if any(each["request"]["method"] in ("GET", "HEAD") and "?" in each["request"]["url"] for each in entries):
+        async with reading(hub, caller) as (connection, _):
+            mark = await hub.low_water.read(connection)
 
     async def work(unit: Unit) -> list[EntryAnswer]:
+        unit.mark = mark
         # Read anew at each attempt: references are rewritten in place.
         operations = read_operations(copy_entries(entries), hub.base_url, offset)
         await resolve_conditions(unit, operations)

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 import asyncpg
@@ -38,7 +39,8 @@ class Unit:
 
     ``issues`` are warnings for the answer; ``events`` are written last, when the referral's sequence is taken;
     ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus;
-    ``coming`` are the resources that entries of the same Bundle create, which may be referred to before they exist.
+    ``coming`` are the resources that entries of the same Bundle create, which may be referred to before they exist;
+    ``mark`` is the polling mark from before the transaction, if it searches.
     """
 
     hub: Hub
@@ -50,6 +52,7 @@ class Unit:
     focused: frozenset[str] = frozenset()
     coming: frozenset[Key] = frozenset()
     locked: set[Key] = field(default_factory=set)
+    mark: datetime | None = None
 
     async def lock_referrals(self, keys: Iterable[Key]) -> None:
         """Locks the referrals of these resources, those apart that this transaction has locked or begun."""
@@ -78,6 +81,7 @@ async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Re
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
             raise Unavailable("The database cannot be reached; try again") from error
         else:
+            hub.low_water.expire()
             if unit.events:
                 hub.announcer.announce()
             return result

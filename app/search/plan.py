@@ -106,13 +106,17 @@ Criterion = (
 
 SortKey = Literal["_id", "_lastUpdated"]
 
+OPEN_BELOW = frozenset({"ne", "lt", "le", "eb"})
+"""Comparators that set no lower bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key and id of the last row of the page before."""
+    """The sort key and id of the last row of the page before, and the mark that all pages of a poll stay below."""
 
     last_updated: datetime | None
     id: str
+    mark: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +132,13 @@ class SearchPlan:
     includes: tuple[SearchParameter, ...] = ()
     self_query: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood, for the answer's ``self`` link."""
+
+    @property
+    def polls(self) -> bool:
+        """Whether it asks for what changed since some moment: then nothing may come later below what it answers."""
+        return any(
+            interval.comparator not in OPEN_BELOW
+            for each in self.criteria
+            if isinstance(each, LastUpdatedCriterion)
+            for interval in each.intervals
+        )

@@ -1,6 +1,7 @@
 """Runs a search plan within a scope: one page of matches, and what they include."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.core.caller import Scope
 from app.core.database import Connection
@@ -16,14 +17,15 @@ from app.store.statements import audience_parameter, filter_visible, row_columns
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: ``following`` is the cursor of the next, None at the end."""
+    """One page: ``following`` is the cursor of the next, None at the end; a poll's rows are all below ``mark``."""
 
     matches: list[Stored]
     included: list[Stored]
     following: Cursor | None
+    mark: datetime | None = None
 
 
-def render_search(plan: SearchPlan, scope: Scope) -> tuple[str, list[object]]:
+def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, list[object]]:
     """The statement and its parameters; the same shape of query gives the same, prepared, text."""
     binder = Binder([audience_parameter(scope)])
     conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
@@ -34,6 +36,8 @@ def render_search(plan: SearchPlan, scope: Scope) -> tuple[str, list[object]]:
         key = binder.add(plan.cursor.id)
         at = binder.add(plan.cursor.last_updated, "timestamptz") if by_time else None
         conditions.append(f"(r.last_updated, r.id) {sign} ({at}, {key})" if by_time else f"r.id {sign} {key}")
+    if mark:
+        conditions.append(f"r.last_updated < {binder.add(mark, 'timestamptz')}")
     order = f"r.last_updated {direction}, r.id {direction}" if by_time else f"r.id {direction}"
     single = [each for each in plan.includes if not each.in_rows]
     extra = "".join(f", r.{column_names(each)[0]}" for each in single)
@@ -44,9 +48,16 @@ def render_search(plan: SearchPlan, scope: Scope) -> tuple[str, list[object]]:
     return statement, binder.values
 
 
-async def search_resources(connection: Connection, scope: Scope, plan: SearchPlan, most_included: int) -> Page:
-    """One page of a search; ``most_included`` bounds what is included on it."""
-    statement, values = render_search(plan, scope)
+async def search_resources(
+    connection: Connection, scope: Scope, plan: SearchPlan, most_included: int, mark: datetime | None = None
+) -> Page:
+    """One page of a search; ``most_included`` bounds what is included on it.
+
+    With ``mark``, which was read before, only what is below it, and below the mark of the first page.
+    """
+    if mark and plan.cursor and plan.cursor.mark:
+        mark = min(mark, plan.cursor.mark)
+    statement, values = render_search(plan, scope, mark)
     rows = await connection.fetch(statement, *values)
     more = len(rows) > plan.count
     rows = rows[: plan.count]
@@ -54,13 +65,13 @@ async def search_resources(connection: Connection, scope: Scope, plan: SearchPla
     following = None
     if more:
         last = matches[-1]
-        following = Cursor(last.last_updated if plan.sort == "_lastUpdated" else None, last.id)
+        following = Cursor(last.last_updated if plan.sort == "_lastUpdated" else None, last.id, mark)
     included: list[Stored] = []
     if plan.includes and matches:
         targets = {value for row in rows for value in tuple(row)[11:] if value}
         targets |= await find_child_targets(connection, plan, matches)
         included = await load_included(connection, scope, targets, matches, most_included)
-    return Page(matches, included, following)
+    return Page(matches, included, following, mark)
 
 
 async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:

@@ -8,7 +8,8 @@ from app.models.resources import REFERRAL_TYPES, column_names
 from app.models.search_rows import CHILD_TABLES
 
 STAMP_TEXT = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
-CLOCK = "date_trunc('milliseconds', clock_timestamp())"
+CLOCK = "stamp_version()"
+"""The database's clock, never below a mark that a poller was given (0010-polling-low-water-mark.md)."""
 
 
 def audience_parameter(scope: Scope) -> list[str]:

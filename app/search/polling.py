@@ -1,0 +1,21 @@
+"""The query with which a client polls again: the same, from the mark on."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+NEXT_POLL = "urn:warm-handoff:next-poll"
+"""The link's relation; one that is not registered is a URI (RFC 8288, 2.1.2)."""
+
+
+def write_next_poll(query: Sequence[tuple[str, str]], mark: datetime) -> list[tuple[str, str]] | None:
+    """The query with the mark in place of its lower bounds; None where a bound is more than one plain comparison."""
+    kept = []
+    for name, value in query:
+        if name != "_lastUpdated":
+            kept.append((name, value))
+        elif "," in value or value[:2] not in ("gt", "ge", "sa", "lt", "le", "eb"):
+            return None
+        elif value[:2] in ("lt", "le", "eb"):
+            kept.append((name, value))
+    stamp = mark.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [*kept, ("_lastUpdated", f"ge{stamp}")]
