@@ -124,8 +124,6 @@ def test_the_receiver_refuses_what_does_not_verify() -> None:
         assert wire.post(url, content=BODY, headers={"webhook-signature": "nonsense"}).status_code == 401
         assert wire.post(url, content=BODY, headers=headers_of(NEW) | {"webhook-signature": "x"}).status_code == 401
         assert wire.post(url, content=b"\xff", headers=headers_of(NEW)).status_code == 400
-        assert wire.post(url, content=b"x" * 2_000_000).status_code == 413
-        assert wire.post(url, content=iter([b"x"])).status_code == 411
         assert wire.post(url, content=BODY, headers=headers_of(OLD, NEW)).status_code == 204
     assert [each.verified for each in taken] == [False, False, False, True]
 
