@@ -32,9 +32,16 @@ def history_entry(
     )
 
 
-def bundle_text(kind: str, links: Sequence[tuple[str, str]], entries: Sequence[str]) -> str:
+def outcome_entry(outcome: str) -> str:
+    """The entry of a searchset that tells of the search itself; ``outcome`` is an OperationOutcome's text."""
+    return f'{{"resource":{outcome},"search":{{"mode":"outcome"}}}}'
+
+
+def bundle_text(kind: str, links: Sequence[tuple[str, str]], entries: Sequence[str], total: int | None = None) -> str:
     """A Bundle of entries that are text already; ``links`` are (relation, url)."""
     parts = [f'{{"resourceType":"Bundle","type":"{kind}"']
+    if total is not None:
+        parts.append(f',"total":{total}')
     if links:
         written = ",".join(f'{{"relation":"{relation}","url":{quote(url)}}}' for relation, url in links)
         parts.append(f',"link":[{written}]')

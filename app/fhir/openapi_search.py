@@ -29,7 +29,10 @@ RESULT_MEANINGS: Mapping[str, tuple[Json, str]] = MappingProxyType(
         "_tag": ({"type": "string"}, "token: meta.tag."),
         "_profile": ({"type": "string"}, "uri: meta.profile."),
         "_security": ({"type": "string"}, "token: meta.security."),
-        "_count": ({"type": "integer", "minimum": 1}, "How many matches on a page; a larger one is lowered."),
+        "_count": (
+            {"type": "integer", "minimum": 0},
+            "How many matches on a page; a larger one is lowered; 0 only counts.",
+        ),
         "_sort": ({"type": "string"}, "What to order by, such as _lastUpdated; - before it descends."),
         "_total": ({"enum": ["none", "estimate", "accurate"]}, "Whether Bundle.total is counted."),
         "_summary": ({"enum": ["true", "text", "data", "count", "false"]}, "Which part of each resource to answer."),

@@ -7,7 +7,9 @@ from app.access.interaction_rules import authorize
 from app.access.release import may_leave, release
 from app.core.caller import Scope
 from app.core.errors import Issue, Unsupported
-from app.fhir.bundle_text import bundle_text, history_entry, search_entry
+from app.fhir.bundle_text import bundle_text, history_entry, outcome_entry, search_entry
+from app.fhir.json_text import dump
+from app.fhir.outcome import operation_outcome
 from app.interactions.entries import Operation
 from app.interactions.read import check_present
 from app.interactions.search import find_page
@@ -82,7 +84,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
 
 
 def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
-    """A searchset with its self and next links; what is included comes after the matches.
+    """A searchset with its self and next links; what is included comes after the matches, warnings at the end.
 
     The last page of a poll says where the next poll begins.
     """
@@ -95,7 +97,9 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
         links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
     entries = [search_entry(base_url, each.type, each.id, release(each, scope), "match") for each in page.matches]
     entries += [search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included]
-    return bundle_text("searchset", links, entries)
+    if plan.issues:
+        entries.append(outcome_entry(dump(operation_outcome(plan.issues))))
+    return bundle_text("searchset", links, entries, page.total)
 
 
 def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:

@@ -15,11 +15,14 @@ from app.store.search import Page, search_resources
 
 
 async def search_type(
-    hub: Hub, caller: Caller, resource_type: str, query: Iterable[tuple[str, str]]
+    hub: Hub, caller: Caller, resource_type: str, query: Iterable[tuple[str, str]], *, lenient: bool = False
 ) -> tuple[SearchPlan, Page]:
-    """One page of matches and what they include. Raises Invalid and Unsupported for what the query asks amiss."""
+    """One page of matches and what they include. Raises Invalid and Unsupported for what the query asks amiss.
+
+    ``lenient`` is as for ``parse_search``.
+    """
     authorize(caller, "search-type", resource_type)
-    plan = parse_search(resource_type, query, hub.settings, hub.base_url)
+    plan = parse_search(resource_type, query, hub.settings, hub.base_url, lenient=lenient)
     async with reading(hub, caller) as (connection, scope):
         mark = await hub.low_water.read(connection) if plan.polls else None
         return plan, await find_page(connection, scope, caller, plan, hub.settings.max_includes, mark)

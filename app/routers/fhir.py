@@ -115,7 +115,8 @@ async def answer_search(request: Request, resource_type: str) -> Response:
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     query = await read_query(request)
-    plan, page = await search_type(hub, caller, check_type(resource_type), query)
+    lenient = read_preferences(request).lenient
+    plan, page = await search_type(hub, caller, check_type(resource_type), query, lenient=lenient)
     text = searchset_text(hub.base_url, plan, page, scope_of(caller, hub.settings))
     return answer_text(text, 200, {}, pretty=pretty)
 

@@ -23,6 +23,7 @@ OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xht
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: dict[str, Return] = {each: each for each in get_args(Return)}
+PREFERENCES = {"return": frozenset(RETURNS), "handling": frozenset({"strict", "lenient"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Preferences:
     """The Prefer header (R4 http, 3.1.0.7)."""
 
     answer: Return | None
+    lenient: bool
 
 
 def find_hub(request: Request) -> Hub:
@@ -144,11 +146,12 @@ async def read_query(request: Request) -> list[tuple[str, str]]:
 
 def read_preferences(request: Request) -> Preferences:
     """The Prefer header; values that are not known are left aside, as RFC 7240 asks."""
+    told: dict[str, str] = {}
     for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
         name, _, value = (each.strip() for each in part.partition("="))
-        if name.lower() == "return" and value.strip('"') in RETURNS:
-            return Preferences(RETURNS[value.strip('"')])
-    return Preferences(None)
+        if value.strip('"') in PREFERENCES.get(name.lower(), ()):
+            told.setdefault(name.lower(), value.strip('"'))
+    return Preferences(RETURNS.get(told.get("return", "")), told.get("handling") == "lenient")
 
 
 def read_if_match(request: Request) -> int | None:

@@ -1,10 +1,10 @@
-"""Reads the query of a search into a plan; what it does not know it refuses, and never ignores."""
+"""Reads the query of a search into a plan; what it does not know it refuses, or where asked to be lenient tells."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from app.core.errors import Invalid, Unsupported
+from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
 from app.fhir.registry import TYPES, ResourceType, SearchParameter
 from app.search.cursor import read_cursor
@@ -27,8 +27,14 @@ ALIASES = {"_lastupdated": "_lastUpdated"}
 ANSWER_ONLY = frozenset({"_format", "_pretty"})
 """Parameters that shape the answer and are read by the router."""
 
-ONCE = frozenset({"_sort", "_count", "_cursor"})
+ONCE = frozenset({"_sort", "_count", "_cursor", "_total"})
 """Parameters of which a second one would silently undo the first."""
+
+INCLUDE_ALIASES = {"HealthCareService:": "HealthcareService:"}
+"""A type as the guide's own examples misspell it (fhir-requirements.md, 5.4)."""
+
+TOTALS = ("none", "estimate", "accurate")
+"""R4 search, Bundle.total."""
 
 SORT_KEYS: tuple[SortKey, ...] = ("_id", "_lastUpdated")
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -47,6 +53,7 @@ class Draft:
     count: int = 0
     cursor: Cursor | None = None
     includes: list[SearchParameter] = field(default_factory=list)
+    total: bool = False
 
     def split(self, code: str, text: str) -> list[str]:
         """The OR-joined values, still escaped."""
@@ -56,13 +63,17 @@ class Draft:
         return values
 
 
-def parse_search(resource_type: str, query: Iterable[tuple[str, str]], settings: Settings, base: str) -> SearchPlan:
+def parse_search(
+    resource_type: str, query: Iterable[tuple[str, str]], settings: Settings, base: str, *, lenient: bool = False
+) -> SearchPlan:
     """The plan of ``GET [base]/Type?query``; ``base`` is our own address, whose absolute references are ours.
 
-    Raises Invalid and Unsupported, each naming the parameter.
+    Raises Invalid and Unsupported, each naming the parameter. ``lenient`` turns what is Unsupported, and only
+    that, into warnings (R4 search, Handling of unknown parameters).
     """
     draft = Draft(TYPES[resource_type], settings, base, count=settings.default_count)
     understood: list[tuple[str, str]] = []
+    ignored: list[Issue] = []
     query = list(query)
     for place, (name, value) in enumerate(query):
         if name in ANSWER_ONLY:
@@ -71,9 +82,15 @@ def parse_search(resource_type: str, query: Iterable[tuple[str, str]], settings:
         key = ALIASES.get(key, key)
         if key in ONCE and any(key == other for other, _ in query[:place]):
             raise Invalid(f"{key} is given more than once", (key,))
-        if name.endswith(":"):
-            raise Unsupported(f"{name!r} names no modifier", (key,))
-        read_parameter(draft, key, modifier or None, value)
+        try:
+            if name.endswith(":"):
+                raise Unsupported(f"{name!r} names no modifier", (key,))
+            read_parameter(draft, key, modifier or None, value)
+        except Unsupported as error:
+            if not lenient:
+                raise
+            ignored.append(Issue("warning", error.code, f"Ignored: {error.diagnostics}", error.expression))
+            continue
         if key != "_cursor":
             understood.append((f"{key}:{modifier}" if modifier else key, value))
     return SearchPlan(
@@ -85,6 +102,8 @@ def parse_search(resource_type: str, query: Iterable[tuple[str, str]], settings:
         cursor=check_cursor(draft),
         includes=tuple(draft.includes),
         self_query=tuple(understood),
+        total=draft.total or draft.count == 0,
+        issues=tuple(ignored),
     )
 
 
@@ -131,9 +150,14 @@ def read_last_updated(draft: Draft, value: str) -> None:
 def read_count(draft: Draft, value: str) -> None:
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise Invalid("_count is a whole number", ("_count",))
-    if int(value) == 0:
-        raise Unsupported("_count=0 asks for a total, which is not offered yet", ("_count",))
     draft.count = min(int(value), draft.settings.max_count)
+
+
+def read_total(draft: Draft, value: str) -> None:
+    if value not in TOTALS:
+        raise Invalid(f"_total is one of {', '.join(TOTALS)}", ("_total",))
+    # An estimate by the planner would tell of rows that the caller may not see: it is counted too.
+    draft.total = value != "none"
 
 
 def read_sort(draft: Draft, value: str) -> None:
@@ -150,6 +174,9 @@ def read_cursor_parameter(draft: Draft, value: str) -> None:
 
 
 def read_include(draft: Draft, value: str) -> None:
+    for alias, name in INCLUDE_ALIASES.items():
+        if value.startswith(alias):
+            value = name + value.removeprefix(alias)
     parts = value.split(":")
     known = [f"{draft.resource_type.name}:{code}" for code in draft.resource_type.includes]
     if len(parts) != 2 or ":".join(parts) not in known:
@@ -172,5 +199,6 @@ SPECIAL: dict[str, Callable[[Draft, str], None]] = {
     "_count": read_count,
     "_sort": read_sort,
     "_include": read_include,
+    "_total": read_total,
     "_cursor": read_cursor_parameter,
 }

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from app.core.errors import Issue
 from app.fhir.registry import SearchParameter
 
 Comparator = Literal["eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"]
@@ -132,6 +133,10 @@ class SearchPlan:
     includes: tuple[SearchParameter, ...] = ()
     self_query: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood, for the answer's ``self`` link."""
+    total: bool = False
+    """Whether all matches are counted. A ``count`` of 0 asks for nothing else."""
+    issues: tuple[Issue, ...] = ()
+    """Warnings about what was ignored under ``Prefer: handling=lenient``."""
 
     @property
     def polls(self) -> bool:

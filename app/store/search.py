@@ -23,21 +23,28 @@ class Page:
     included: list[Stored]
     following: Cursor | None
     mark: datetime | None = None
+    total: int | None = None
+
+
+def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, binder: Binder) -> list[str]:
+    """What every match meets, on whatever page: first of all that the scope sees it."""
+    conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
+    conditions += [render_criterion(each, plan.type, binder) for each in plan.criteria]
+    if mark:
+        conditions.append(f"r.last_updated < {binder.add(mark, 'timestamptz')}")
+    return conditions
 
 
 def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, list[object]]:
     """The statement and its parameters; the same shape of query gives the same, prepared, text."""
     binder = Binder([audience_parameter(scope)])
-    conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
-    conditions += [render_criterion(each, plan.type, binder) for each in plan.criteria]
+    conditions = render_conditions(plan, scope, mark, binder)
     sign, direction = ("<", "DESC") if plan.descending else (">", "ASC")
     by_time = plan.sort == "_lastUpdated"
     if plan.cursor:
         key = binder.add(plan.cursor.id)
         at = binder.add(plan.cursor.last_updated, "timestamptz") if by_time else None
         conditions.append(f"(r.last_updated, r.id) {sign} ({at}, {key})" if by_time else f"r.id {sign} {key}")
-    if mark:
-        conditions.append(f"r.last_updated < {binder.add(mark, 'timestamptz')}")
     order = f"r.last_updated {direction}, r.id {direction}" if by_time else f"r.id {direction}"
     single = [each for each in plan.includes if not each.in_rows]
     extra = "".join(f", r.{column_names(each)[0]}" for each in single)
@@ -57,6 +64,8 @@ async def search_resources(
     """
     if mark and plan.cursor and plan.cursor.mark:
         mark = min(mark, plan.cursor.mark)
+    if plan.count == 0:
+        return Page([], [], None, total=await count_matches(connection, scope, plan, mark))
     statement, values = render_search(plan, scope, mark)
     rows = await connection.fetch(statement, *values)
     more = len(rows) > plan.count
@@ -71,7 +80,20 @@ async def search_resources(
         targets = {value for row in rows for value in tuple(row)[11:] if value}
         targets |= await find_child_targets(connection, plan, matches)
         included = await load_included(connection, scope, targets, matches, most_included)
-    return Page(matches, included, following, mark)
+    total = len(matches) if plan.total else None
+    if plan.total and (plan.cursor or following):
+        total = await count_matches(connection, scope, plan, mark)
+    return Page(matches, included, following, mark, total)
+
+
+async def count_matches(connection: Connection, scope: Scope, plan: SearchPlan, mark: datetime | None) -> int:
+    """How many matches the scope sees on all pages."""
+    binder = Binder([audience_parameter(scope)])
+    conditions = " AND ".join(render_conditions(plan, scope, mark, binder))
+    found = await connection.fetchval(
+        f"SELECT count(*) FROM {TYPES[plan.type].table} r WHERE {conditions}", *binder.values
+    )
+    return int(found)
 
 
 async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:

@@ -126,6 +126,12 @@ PARAMETERS: Json = {
         {"type": "string"},
         "return=representation",
     ),
+    "Prefer.handling": _header(
+        "Prefer",
+        "handling=lenient ignores search parameters that are not offered, each with a warning in the answer.",
+        {"type": "string"},
+        "handling=lenient",
+    ),
 }
 
 

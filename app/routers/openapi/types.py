@@ -74,7 +74,7 @@ class TypePaths:
             "search-type",
             "search*",
             f"Searches {self.name}",
-            parameters=[*self.criteria(all_of_them=True), *take(*SHAPING)],
+            parameters=[*self.criteria(all_of_them=True), *take("Prefer.handling", *SHAPING)],
             responses={"200": found, **fail(READING)},
         )
         form = {"schema": refer(f"search.{self.name}"), "example": search_form_example(self.name)}
@@ -82,7 +82,7 @@ class TypePaths:
             "search-type",
             "search*ByForm",
             f"Searches {self.name} with a posted form, so that names and identifiers stay out of logs",
-            parameters=take(*SHAPING),
+            parameters=take("Prefer.handling", *SHAPING),
             requestBody={"content": {FORM: form}},
             responses={"200": found, **fail((*READING, 413, 415))},
         )

@@ -131,9 +131,10 @@ async def test_a_search_by_post(hospital: Caller) -> None:
 
 REFUSED = {
     "Patient": (
-        "nom=x", "_total=accurate", "_summary=true", "_elements=name", "_contained=true", "_revinclude=Task:patient",
+        "nom=x", "_total=yes", "_total=", "_total=none&_total=none",
+        "_summary=true", "_elements=name", "_contained=true", "_revinclude=Task:patient",
         "_has:Task:patient:status=x", "_text=x", "_content=x", "_list=x", "_filter=x", "_query=x", "_score=1",
-        "_tag=x", "_profile=x", "_security=x", "_sort=name", "_sort=_id,name", "_sort=", "_count=0", "_count=-1",
+        "_tag=x", "_profile=x", "_security=x", "_sort=name", "_sort=_id,name", "_sort=", "_count=-1",
         "_count=x", "_count=", "_count=1.5", "_id:not=x", "_lastUpdated=yesterday", "_lastUpdated=", "_lastUpdated:x=1",
         "_include=Patient:name", "_include=*", "_include=", "_include:iterate=Patient:x", "_cursor=x",
         "_cursor=", "_cursor=WzEsIngiXQ", "identifier:of-type=x", "name:text=x", "name:missing=perhaps",
