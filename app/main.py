@@ -16,7 +16,7 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.routers import docs, fhir, health, oauth
+from app.routers import docs, fhir, health, metrics, oauth
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
 
@@ -64,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(oauth.router)
     app.include_router(fhir.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(docs.router)
     app.add_exception_handler(HandoffError, handle_error)
     app.add_exception_handler(HTTPException, handle_http_error)
@@ -92,7 +93,8 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    for route in (*oauth.router.routes, *fhir.router.routes, *health.router.routes, *docs.router.routes):
+    routers = (oauth.router, fhir.router, health.router, metrics.router, docs.router)
+    for route in (route for router in routers for route in router.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()
     return sorted(found)

@@ -78,6 +78,12 @@ def authorize(caller: Caller, interaction: str, resource_type: str | None) -> No
         raise Forbidden(f"A client of role {caller.role} may not {interaction} a {resource_type}")
 
 
+def check_operator(caller: Caller) -> None:
+    """Raises Forbidden where the caller is not the operator's."""
+    if caller.role != "admin":
+        raise Forbidden(f"This is for clients of role admin, not {caller.role}")
+
+
 def check_role(name: str) -> Role:
     """The role of this name. Raises ValueError."""
     for role in get_args(Role):

@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     webhook_lease: float = Field(
         default=60.0, description="Seconds after which another worker may take a claimed delivery."
     )
+    metrics: Literal["off", "admin", "open"] = Field(
+        default="off",
+        description="Who may read /metrics: nobody, clients of role admin by their access token, or everyone who "
+        "reaches the address (then let the proxy keep it inside).",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much is logged, to standard error."
     )

@@ -10,6 +10,8 @@ import asyncpg
 from app.core.database import Connection
 
 SUSPECT_ATTEMPTS = 3
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3_600.0, 86_400.0)
+"""Seconds from commit to receipt: the upper bounds by which they are counted."""
 
 CLAIM = """
 WITH room AS MATERIALIZED (
@@ -63,7 +65,7 @@ WITH ended AS (
     UPDATE delivery SET state = $3, lease = NULL, leased_until = NULL,
         due_at = clock_timestamp() + make_interval(secs => $4),
         ended_at = CASE WHEN $3 = 'queued' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND lease = $2 RETURNING id, attempts, webhook_id, referral, number, due_at
+    WHERE id = $1 AND lease = $2 RETURNING id, attempts, forgiven, webhook_id, referral, number, due_at
 ), behind AS (
     UPDATE delivery f SET due_at = ended.due_at
     FROM ended WHERE $3 = 'queued' AND f.state = 'queued' AND f.webhook_id = ended.webhook_id
@@ -83,6 +85,20 @@ WITH ended AS (
         error = $7
     FROM ended WHERE $3 IN ('queued', 'dead') AND w.id = ended.webhook_id
       AND (w.failing_since IS NULL OR $6 = 410 OR w.failing_since < clock_timestamp() - interval '5 days')
+), told AS (
+    SELECT webhook_id, id % 8 AS slot,
+           greatest(0, extract(epoch FROM clock_timestamp() - $9::timestamptz))::float8 AS seconds,
+           CASE WHEN $3 <> 'delivered' THEN 'failed' WHEN forgiven > 0 THEN 'again' ELSE 'delivered' END AS outcome
+    FROM ended WHERE $3 <> 'withdrawn'
+), tallied AS (
+    INSERT INTO delivery_tally AS t (webhook_id, outcome, slot, most_seconds, number, seconds)
+    SELECT webhook_id, outcome, slot, CASE WHEN outcome = 'delivered'
+               THEN coalesce((SELECT min(b) FROM unnest($10::float8[]) b WHERE b >= seconds), 'infinity')
+               ELSE 'infinity' END,
+           1, CASE WHEN outcome = 'delivered' THEN seconds ELSE 0 END
+    FROM told
+    ON CONFLICT (webhook_id, outcome, most_seconds, slot)
+    DO UPDATE SET number = t.number + 1, seconds = t.seconds + excluded.seconds
 )
 SELECT count(*) FROM ended
 """
@@ -164,5 +180,7 @@ async def finish(connection: Connection | asyncpg.Pool, claim: Claim, result: Re
         result.status,
         result.reason,
         result.answer,
+        claim.created_at,
+        LATENCY_BUCKETS,
     )
     return bool(ended)

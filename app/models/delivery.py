@@ -10,11 +10,13 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Identity,
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     Text,
     UniqueConstraint,
     text,
@@ -100,6 +102,7 @@ class Delivery(SQLModel, table=True):
             "number",
             postgresql_where=text("state = 'queued'"),
         ),
+        Index("delivery_dead", "webhook_id", "id", postgresql_where=text("state = 'dead'")),
     )
 
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -131,3 +134,23 @@ class Attempt(SQLModel, table=True):
     status: int | None = Field(sa_column=Column(Integer, nullable=True))
     reason: str | None = Field(sa_column=Column(Text, nullable=True))
     answer: str | None = Field(sa_column=Column(Text, nullable=True))
+
+
+class DeliveryTally(SQLModel, table=True):
+    """How often something became of a webhook's attempts; counts stay when deliveries are deleted.
+
+    ``outcome`` is delivered, again (delivered after a replay) or failed. ``most_seconds`` is the bucket of the latency
+    of what was delivered, infinity for the rest; ``seconds`` is the latencies' sum. Several slots, so that attempts
+    that end together do not wait for one row.
+    """
+
+    __tablename__ = "delivery_tally"
+
+    webhook_id: str = Field(
+        sa_column=Column(key_text(), ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True)
+    )
+    outcome: str = Field(sa_column=Column(key_text(), primary_key=True))
+    most_seconds: float = Field(sa_column=Column(Double, primary_key=True))
+    slot: int = Field(sa_column=Column(SmallInteger, primary_key=True))
+    number: int = Field(sa_column=Column(BigInteger, nullable=False))
+    seconds: float = Field(sa_column=Column(Double, nullable=False))

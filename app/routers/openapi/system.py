@@ -35,6 +35,7 @@ def build_system_paths() -> dict[str, Json]:
         "/oauth/token": {"post": token_operation()},
         "/healthz": {"get": health_operation("isAlive", "Whether the process answers")},
         "/readyz": {"get": health_operation("isReady", "Whether the database answers too", failing="503")},
+        "/metrics": {"get": metrics_operation()},
         "/openapi.json": {"get": document_operation()},
         "/docs": {"get": page_operation()},
         "/docs/page.css": {"get": style_operation()},
@@ -157,6 +158,24 @@ def health_operation(name: str, summary: str, failing: str | None = None) -> Jso
         "summary": summary,
         "security": NOBODY,
         "responses": responses,
+    }
+
+
+def metrics_operation() -> Json:
+    """Prometheus's scrape."""
+    shown = {"schema": {"type": "string"}, "example": 'handoff_deliveries_queued{webhook="x"} 0.0\n'}
+    return {
+        "tags": ["Operations"],
+        "operationId": "readMetrics",
+        "summary": "Delivery in figures, for Prometheus; off unless HANDOFF_METRICS says who may read them",
+        "security": [{"oauth2": []}, {"bearer": []}, {}],
+        "responses": {
+            "200": {
+                "description": "In the text format, or as OpenMetrics where that is accepted",
+                "content": {"text/plain": shown, "application/openmetrics-text": {"schema": {"type": "string"}}},
+            },
+            **fail((400, 401, 403, 404, 503)),
+        },
     }
 
 
