@@ -43,7 +43,7 @@ class Site:
 
     def client(self, organization: str, role: str) -> httpx.AsyncClient:
         """A client with a token for the server as it runs now; its organisation is made if it is missing."""
-        token = asyncio.run(make_token(self.settings, organization, role))
+        token = token_for(self, organization, role)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
         return httpx.AsyncClient(
             base_url=f"{self.server.address}/fhir",
@@ -51,6 +51,11 @@ class Site:
             timeout=PATIENCE,
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=50),
         )
+
+
+def token_for(site: Site, organization: str, role: str) -> str:
+    """An access token for the server as it runs now."""
+    return asyncio.run(make_token(site.settings, organization, role))
 
 
 async def make_token(settings: Settings, organization: str, role: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from fhirpy import AsyncFHIRClient
 from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome
 
-from tests.conformance.conftest import Site, make_token
+from tests.conformance.conftest import Site, token_for
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -45,10 +45,6 @@ def task_for(patient: str, focus: str) -> Resource:
         "requester": {"reference": "Organization/hospital"},
         "owner": {"reference": "Organization/ngo"},
     }
-
-
-def token_for(site: Site, organization: str, role: str) -> str:
-    return asyncio.run(make_token(site.settings, organization, role))
 
 
 def test_fhirpy(site: Site) -> None:

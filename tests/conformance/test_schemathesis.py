@@ -1,0 +1,66 @@
+"""Whatever the OpenAPI document allows a client to send is answered by a status that it names, and never by a 5xx."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
+
+from tests.conformance.conftest import Site, token_for
+
+SHORT, LONG = 1_000, 10_000
+BODIES_IN_SHORT = ("/fhir/Task", "/fhir/Patient/{id}", "/oauth/token")
+"""Compiling FHIR's schemas takes seconds for each operation with a body: the short form tries few of those."""
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
+
+
+def list_operations(schema: Any, *, everything: bool) -> Iterator[Any]:
+    """The operations of the document, those with few bodies only unless ``everything``."""
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if everything or not operation.body or operation.path.endswith("_search") or operation.path in BODIES_IN_SHORT:
+            yield operation
+
+
+def try_operation(operation: Any, site: Site, token: str, examples: int, statuses: Counter[int]) -> None:
+    """Sends generated requests and counts the statuses of the answers. Raises what the checks found."""
+
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def send(case: Any) -> None:
+        answer = case.call_and_validate(
+            base_url=site.server.address, headers={"Authorization": f"Bearer {token}"}, checks=CHECKS, timeout=60
+        )
+        statuses[answer.status_code] += 1
+
+    send()
+
+
+@pytest.mark.parametrize("examples", [SHORT, pytest.param(LONG, marks=pytest.mark.soak)])
+def test_the_document_is_kept(site: Site, examples: int) -> None:
+    schema = schemathesis.openapi.from_url(f"{site.server.address}/openapi.json")
+    operations = list(list_operations(schema, everything=examples == LONG))
+    token = token_for(site, "hospital", "referrer")
+    failures: list[str] = []
+    statuses: Counter[int] = Counter()
+    for operation in operations:
+        try:
+            try_operation(operation, site, token, 1 + examples // len(operations), statuses)
+        except Exception as error:
+            failures.append(f"{operation.method} {operation.path}: {error}")
+    assert failures == []
+    assert statuses.total() >= examples
+    assert statuses[200] and statuses[404] and statuses[400]
+    assert not statuses[401], "the token was not sent"
