@@ -24,6 +24,7 @@ DEFINITIONS = Path(__file__).parent.parent / "app" / "fhir" / "definitions"
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 UNIVERSAL_INVARIANTS = {"ele-1", "ext-1"}  # on nearly every element; checked everywhere without a table
+ON_EVERY_TYPE = ("_tag", "_security", "_profile")
 ABSTRACT = {"Resource", "DomainResource", "Element", "BackboneElement"}
 
 
@@ -141,12 +142,14 @@ def check_complete(official: dict[tuple[str, str], Json], types: Json, left_out:
             raise CannotCompileError(f"{name}: neither searched nor left out, or both: {sorted(missing | twice)}")
 
 
-def build_search(directory: Path, types: Json, structures: dict[str, Json]) -> dict[str, list[Json]]:
-    """The compiled search parameters that ``types.json`` switches on, by type."""
+def build_search(
+    directory: Path, types: Json, structures: dict[str, Json], value_sets: dict[str, Any]
+) -> dict[str, list[Json]]:
+    """The compiled search parameters that ``types.json`` switches on, by type; those of every type as ``Resource``."""
     official = read_search_parameters(directory)
     check_complete(official, types, read_json(DEFINITIONS / "search_left_out.json"))
-    compiler = Compiler(structures)
-    rows: dict[str, list[Json]] = {}
+    compiler = Compiler({**structures, "Resource": {"elements": {"meta": {"type": "Meta"}}}}, value_sets)
+    rows = {"Resource": [compiler.compile("Resource", official["Resource", code]) for code in ON_EVERY_TYPE]}
     for name, line in types.items():
         for code in line["search"]:
             if (name, code) not in official:
@@ -199,8 +202,8 @@ def main() -> None:
         if each["code"] not in ABSTRACT
     ]
     structures = build_structures(read_structures(directory), set(names))
-    search = build_search(directory, read_json(DEFINITIONS / "types.json"), structures)
     value_sets = build_value_sets(directory, structures)
+    search = build_search(directory, read_json(DEFINITIONS / "types.json"), structures, value_sets)
     write_table("resource_names", names, 0)
     write_table("search", search, 2)
     write_table("structures", trim_structures(structures), 3)

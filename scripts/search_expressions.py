@@ -53,13 +53,15 @@ class Cursor:
     only: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     tail: tuple[str, ...] = ()
+    binding: str = ""
 
 
 class Compiler:
-    """Compiles search parameters against the tables of structures."""
+    """Compiles search parameters against the tables of structures and of required value sets."""
 
-    def __init__(self, structures: dict[str, Json]) -> None:
+    def __init__(self, structures: dict[str, Json], value_sets: dict[str, Any]) -> None:
         self.structures = structures
+        self.value_sets = value_sets
 
     def compile(self, resource_type: str, parameter: Json) -> Json:
         """The row of a parameter for one type; raises CannotCompileError where any part is unknown."""
@@ -71,7 +73,7 @@ class Compiler:
             return self.compile_truth(resource_type, parameter, parts[0], truth["path"])
         leaves = [leaf for part in parts for leaf in self.compile_part(resource_type, part, kind)]
         row: Json = {"code": code, "kind": kind, "url": parameter["url"], "expression": " | ".join(parts)}
-        row["paths"] = [describe_leaf(leaf) for leaf in leaves]
+        row["paths"] = [self.describe_leaf(leaf) for leaf in leaves]
         if kind == "reference":
             row["targets"] = join_targets(leaves, parameter.get("target", []))
         versioned = kind == "reference" and any(leaf.type == "canonical" for leaf in leaves)
@@ -82,7 +84,7 @@ class Compiler:
         """The row of a parameter that asks whether an element is there and not false."""
         leaves = self.enter_child(Cursor((), resource_type), path.removeprefix(f"{resource_type}."), expression)
         row: Json = {"code": parameter["code"], "kind": "token", "url": parameter["url"], "expression": expression}
-        return {**row, "paths": [describe_leaf(leaf) for leaf in leaves], "many": False, "absent": "false"}
+        return {**row, "paths": [self.describe_leaf(leaf) for leaf in leaves], "many": False, "absent": "false"}
 
     def split_parts(self, resource_type: str, parameter: Json) -> list[str]:
         """The operands of the union that are about this type, without outer brackets."""
@@ -147,21 +149,23 @@ class Compiler:
                 elements[key].get("choice", ""),
                 where=cursor.where,
                 tail=(key,) if cursor.where else (),
+                binding=elements[key].get("binding", ""),
             )
             for key in keys
         ]
 
-
-def describe_leaf(leaf: Cursor) -> Json:
-    """A leaf as the table holds it, empty parts left out."""
-    row: Json = {"steps": list(leaf.steps), "type": leaf.type}
-    if leaf.only:
-        row["only"] = list(leaf.only)
-    if leaf.where:
-        row["where"] = [list(pair) for pair in leaf.where]
-    if leaf.tail:
-        row["tail"] = list(leaf.tail)
-    return row
+    def describe_leaf(self, leaf: Cursor) -> Json:
+        """A leaf as the table holds it, empty parts left out."""
+        row: Json = {"steps": list(leaf.steps), "type": leaf.type}
+        if leaf.only:
+            row["only"] = list(leaf.only)
+        if leaf.where:
+            row["where"] = [list(pair) for pair in leaf.where]
+        if leaf.tail:
+            row["tail"] = list(leaf.tail)
+        if leaf.type == "code" and (systems := self.value_sets.get(leaf.binding)):
+            row["systems"] = systems if len(systems) > 1 else dict.fromkeys(systems, ())
+        return row
 
 
 def join_targets(leaves: list[Cursor], official: list[str]) -> list[str] | str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.fhir.registry import TYPES, ResourceType, SearchParameter
+from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter
 
 Json = dict[str, Any]
 
@@ -91,7 +91,8 @@ def _describe_type(kept: ResourceType) -> Json:
     }
     if kept.includes:
         described["searchInclude"] = [f"{kept.name}:{code}" for code in kept.includes]
-    described["searchParam"] = [*_COMMON_PARAMETERS, *(_describe_parameter(each) for each in kept.search)]
+    parameters = (_describe_parameter(each) for each in (*COMMON_SEARCH, *kept.search))
+    described["searchParam"] = [*_COMMON_PARAMETERS, *parameters]
     return described
 
 

@@ -13,7 +13,7 @@ KIND_MEANINGS: Mapping[str, str] = MappingProxyType(
         "token": "A code or identifier: code, system|code, |code or system|.",
         "reference": "A reference: id, Type/id, or the whole address.",
         "string": "Text that an element begins with, whatever the case and the accents.",
-        "date": "A date of any precision, with eq, ne, gt, ge, lt, le, sa or eb before it: ge2026-01.",
+        "date": "A date of any precision, with eq, ne, gt, ge, lt, le, sa, eb or ap before it: ge2026-01.",
         "uri": "A URI, the same to the letter.",
         "number": "A number, with a prefix such as gt before it.",
         "quantity": "number|system|code, with a prefix such as gt before it.",

@@ -27,7 +27,8 @@ class Path:
     ``steps`` are JSON keys (``onsetDateTime`` for a choice); arrays are flattened at each step. ``type`` is
     the FHIR type at the leaf. ``only`` are the reference targets kept (``.where(resolve() is Patient)``;
     empty keeps all). ``where`` are equality filters on children of what ``steps`` end at (``.where(system='email')``);
-    ``tail`` are the steps from there to the leaf.
+    ``tail`` are the steps from there to the leaf. ``systems`` are those that a required binding gives to a plain
+    code, each with its codes (none is every code).
     """
 
     steps: tuple[str, ...]
@@ -35,6 +36,11 @@ class Path:
     only: tuple[str, ...] = ()
     where: tuple[tuple[str, str], ...] = ()
     tail: tuple[str, ...] = ()
+    systems: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def find_system(self, code: str) -> str:
+        """The system of a plain code; empty where the standard names none."""
+        return next((system for system, codes in self.systems if not codes or code in codes), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,9 @@ class ResourceType:
 
     ``table`` is its name in snake case, unless SQL has reserved that word. ``directory`` types are read by everyone.
     ``versioned_update`` types take no update without If-Match.
-    ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of search codes that share an index.
+    ``search`` are the parameters of its own; ``indexed`` also those of every type and, as ``code:identifier``, the
+    identifiers within its references. ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of
+    search codes that share an index.
     """
 
     name: str
@@ -82,6 +90,7 @@ class ResourceType:
     versioned_update: bool
     interactions: frozenset[str]
     search: tuple[SearchParameter, ...]
+    indexed: tuple[SearchParameter, ...]
     includes: tuple[str, ...]
     hot_indexes: tuple[tuple[str, ...], ...]
 
@@ -103,6 +112,7 @@ def _build_parameter(row: dict[str, Any]) -> SearchParameter:
             tuple(path.get("only", ())),
             tuple((key, value) for key, value in path.get("where", ())),
             tuple(path.get("tail", ())),
+            tuple((system, tuple(codes)) for system, codes in path.get("systems", {}).items()),
         )
         for path in row["paths"]
     )
@@ -122,8 +132,22 @@ def _share_rows(parameters: list[SearchParameter]) -> tuple[SearchParameter, ...
     )
 
 
+def _list_identifiers(parameters: list[SearchParameter]) -> list[SearchParameter]:
+    """What ``:identifier`` searches (R4 search, 3.1.1.4.12): tokens of the references that a parameter selects."""
+    found = []
+    for each in parameters:
+        paths = tuple(path for path in each.paths if path.type == "Reference")
+        if each.kind == "reference" and paths:
+            found.append(
+                replace(each, code=f"{each.code}:identifier", kind="token", paths=paths, targets=(), many=True)
+            )
+    return found
+
+
 def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> ResourceType:
-    search = _share_rows([_build_parameter(row) for row in rows])
+    own = [_build_parameter(row) for row in rows]
+    indexed = _share_rows([*own, *COMMON_SEARCH, *_list_identifiers(own)])
+    search = indexed[: len(own)]
     if [each.code for each in search] != line["search"]:
         raise RuntimeError(f"definitions/search.json is older than types.json for {name}; generate it again")
     return ResourceType(
@@ -133,18 +157,23 @@ def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> 
         versioned_update=line.get("versioned_update", False),
         interactions=frozenset(line.get("interactions", EVERY_INTERACTION)),
         search=search,
+        indexed=indexed,
         includes=tuple(line.get("includes", ())),
         hot_indexes=tuple(tuple(codes) for codes in line.get("hot_indexes", ())),
     )
 
 
 def _load_types() -> dict[str, ResourceType]:
-    search = load_definition("search")
-    return {name: _build_type(name, line, search[name]) for name, line in load_definition("types").items()}
+    return {name: _build_type(name, line, _SEARCH[name]) for name, line in load_definition("types").items()}
 
 
 RESOURCE_NAMES: tuple[str, ...] = tuple(load_definition("resource_names"))
 """Every resource type of FHIR R4, kept by this server or not."""
+
+_SEARCH: dict[str, list[dict[str, Any]]] = load_definition("search")
+
+COMMON_SEARCH: tuple[SearchParameter, ...] = tuple(_build_parameter(row) for row in _SEARCH["Resource"])
+"""The parameters on ``meta`` that every type has, kept as child rows."""
 
 TYPES: Mapping[str, ResourceType] = MappingProxyType(_load_types())
 """The resource types that this server keeps, by name."""
@@ -152,4 +181,4 @@ TYPES: Mapping[str, ResourceType] = MappingProxyType(_load_types())
 
 @cache
 def _parameters_by_code(resource_type: str) -> dict[str, SearchParameter]:
-    return {each.code: each for each in TYPES[resource_type].search}
+    return {each.code: each for each in TYPES[resource_type].indexed}

@@ -12,7 +12,8 @@ DATE = re.compile(
     r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?",
     re.ASCII,
 )
-COMPARATORS: tuple[Comparator, ...] = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb")
+COMPARATORS: tuple[Comparator, ...] = ("eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap")
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
@@ -54,6 +55,12 @@ def end_of(low: datetime, part: dict[str, str | None], fraction: str) -> datetim
         return LAST
 
 
+def widen_interval(low: datetime, high: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """The interval that ``ap`` means: a tenth of the gap between it and now on both sides (R4 search, 3.1.1.4.5)."""
+    gap = max(low - now, now - high, timedelta()) / 10
+    return low - min(gap, low - FIRST), high + min(gap, LAST - high)
+
+
 def parse_interval(code: str, text: str) -> Interval:
     """A search value such as ``ge2026-01``. Raises Invalid."""
     comparator: Comparator = "eq"
@@ -68,4 +75,6 @@ def parse_interval(code: str, text: str) -> Interval:
         low, high = read_interval(value)
     except (ValueError, OverflowError) as error:
         raise Invalid(f"{text!r} is not a date, nor a prefix and a date", (code,)) from error
+    if comparator == "ap":
+        low, high = widen_interval(low, high, datetime.now(UTC))
     return Interval(comparator, low, high)

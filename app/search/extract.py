@@ -57,7 +57,7 @@ def scalar_width(parameter: SearchParameter) -> int:
 @cache
 def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
     """The function that indexes resources of a type."""
-    parameters = TYPES[resource_type].search
+    parameters = TYPES[resource_type].indexed
     single = [each for each in parameters if not each.in_rows]
     many = [each for each in parameters if each.in_rows and each.stored_as == each.code]
     kinds = sorted({each.row_kind for each in many})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
-from app.fhir.registry import TYPES, ResourceType, SearchParameter
+from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter
 from app.search.cursor import read_cursor
 from app.search.dates import parse_interval
 from app.search.escaping import split_values, unescape
@@ -17,6 +17,7 @@ from app.search.plan import (
     IdCriterion,
     LastUpdatedCriterion,
     MissingCriterion,
+    NotCriterion,
     SearchPlan,
     SortKey,
 )
@@ -119,7 +120,7 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
         return
     parameter = draft.resource_type.parameter(key)
     if parameter is None:
-        known = sorted([*SPECIAL, *(each.code for each in draft.resource_type.search)])
+        known = sorted([*SPECIAL, *(each.code for each in (*COMMON_SEARCH, *draft.resource_type.search))])
         raise Unsupported(
             f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}",
             (key,),
@@ -128,6 +129,11 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
         draft.criteria.append(MissingCriterion(parameter, read_boolean(f"{key}:missing", value)))
         return
     values = draft.split(key, value)
+    if identifiers := draft.resource_type.parameter(f"{key}:{modifier}"):
+        parameter, modifier = identifiers, None
+    if modifier == "not" and parameter.kind == "token":
+        draft.criteria.append(NotCriterion(KINDS["token"].parse(parameter, None, values, draft.base)))
+        return
     draft.criteria.append(KINDS[parameter.kind].parse(parameter, modifier, values, draft.base))
 
 

@@ -22,7 +22,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class TokenValue:
-    """``system|code``: None is any, an empty system is none."""
+    """``system|code``: None is any, an empty system is none; both None are any value at all."""
 
     system: str | None
     code: str | None
@@ -84,6 +84,13 @@ class MissingCriterion:
 
 
 @dataclass(frozen=True, slots=True)
+class NotCriterion:
+    """What has no value that ``reversed`` matches, resources without any value too (R4 search, 3.1.1.4.4)."""
+
+    reversed: "Criterion"
+
+
+@dataclass(frozen=True, slots=True)
 class IdCriterion:
     ids: tuple[str, ...]
 
@@ -101,6 +108,7 @@ Criterion = (
     | NumberCriterion
     | UriCriterion
     | MissingCriterion
+    | NotCriterion
     | IdCriterion
     | LastUpdatedCriterion
 )

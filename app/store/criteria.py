@@ -13,6 +13,7 @@ from app.search.plan import (
     Interval,
     LastUpdatedCriterion,
     MissingCriterion,
+    NotCriterion,
     NumberCriterion,
     NumberRange,
     ReferenceCriterion,
@@ -34,6 +35,7 @@ COMPARISONS = {
     "le": "({low} < {l} OR ({low} >= {l} AND {high} <= {h}))",
     "sa": "{low} >= {h}",
     "eb": "{high} <= {l}",
+    "ap": "({low} < {h} AND {high} > {l})",
 }
 """R4 search 3.1.1.4.6, Prefixes: the resource's [low, high) against the value's [l, h)."""
 
@@ -46,6 +48,7 @@ INSTANT_COMPARISONS = {
     "le": "{at} < {h}",
     "sa": "{at} >= {h}",
     "eb": "{at} < {l}",
+    "ap": "({at} >= {l} AND {at} < {h})",
 }
 
 NUMBER_COMPARISONS = {
@@ -91,6 +94,8 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
             )
         case MissingCriterion(parameter, missing):
             return render_missing(parameter, missing, resource_type)
+        case NotCriterion(inner):
+            return f"({render_criterion(inner, resource_type, binder)}) IS NOT TRUE"
         case TokenCriterion(parameter, values):
             return render_token(parameter, values, resource_type, binder)
         case ReferenceCriterion(parameter, targets):
@@ -145,6 +150,8 @@ def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], res
     codes = tuple(value.code for value in values if value.code is not None)
     if len(codes) == len(values) and all(value.system is None for value in values):
         return render_value(parameter, "code", binder.one_of(codes), resource_type)
+    if not parameter.in_rows:
+        return render_missing(parameter, False, resource_type)
     return any_of(in_children(parameter, resource_type, token_condition(value, binder)) for value in values)
 
 

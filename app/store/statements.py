@@ -45,7 +45,7 @@ def search_columns(resource_type: str) -> tuple[str, ...]:
 @cache
 def child_kinds(resource_type: str) -> tuple[str, ...]:
     """The kinds of child rows that a type has, sorted as IndexEntry.rows is."""
-    return tuple(sorted({each.row_kind for each in TYPES[resource_type].search if each.in_rows}))
+    return tuple(sorted({each.row_kind for each in TYPES[resource_type].indexed if each.in_rows}))
 
 
 @cache

@@ -15,7 +15,7 @@ from app.fhir.openapi_search import (
     build_search_schemas,
     parameter_name,
 )
-from app.fhir.registry import TYPES
+from app.fhir.registry import COMMON_SEARCH, TYPES
 from app.routers.openapi.parts import HEADERS, PARAMETERS, build_errors
 from app.routers.openapi.system import TAGS, build_system_examples, build_system_paths, build_system_schemas
 from app.routers.openapi.types import HISTORY, INCLUDES, TypePaths, build_type_examples
@@ -53,7 +53,8 @@ def load_document(public_url: str | None) -> Document:
 
 def build_document(public_url: str | None) -> Json:
     """The document anew."""
-    offered = [name for name in (*RESULT_MEANINGS, *INCLUDES) if name in SPECIAL]
+    taken = {*SPECIAL, *(each.code for each in COMMON_SEARCH)}
+    offered = [name for name in (*RESULT_MEANINGS, *INCLUDES) if name in taken]
     types = [TypePaths(kept, offered) for kept in TYPES.values()]
     paths = build_system_paths()
     for each in types:

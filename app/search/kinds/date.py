@@ -1,16 +1,14 @@
 """Dates, periods and timings as intervals (R4 search, 3.1.1.4.7)."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from app.core.errors import Unsupported
 from app.fhir.registry import Path, SearchParameter
-from app.search.dates import LAST, parse_interval, read_interval
+from app.search.dates import FIRST, LAST, parse_interval, read_interval
 from app.search.escaping import unescape
 from app.search.plan import DateCriterion
-
-FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class DateKind:

@@ -27,18 +27,31 @@ class TokenKind:
                 yield "", "true" if value else "false"
             case "dateTime":
                 yield "", "true"  # Patient.deceased: that there is a time says yes
+            case "Reference":
+                yield from self.identify(path, value)
             case _:
-                yield "", index_key(str(value))
+                yield path.find_system(str(value)), index_key(str(value))
 
     @staticmethod
     def pair(system: str | None, code: str | None) -> Iterator[tuple[str, str]]:
         if system or code:
             yield index_key(system or ""), index_key(code or "")
 
+    def identify(self, path: Path, reference: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """The identifier within a reference; one that does not tell the type of its target may be of any."""
+        literal = reference.get("reference", "")
+        kind = literal.rsplit("/", 2)[-2] if "/" in literal else reference.get("type")
+        if not path.only or kind is None or kind in path.only:
+            identifier = reference.get("identifier", {})
+            yield from self.pair(identifier.get("system"), identifier.get("value"))
+
     def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> TokenCriterion:
         if modifier:
             raise Unsupported(f"The modifier :{modifier} is not offered on {parameter.code}", (parameter.code,))
-        return TokenCriterion(parameter, tuple(self.parse_value(parameter, value) for value in values))
+        wanted = [self.parse_value(parameter, value) for value in values]
+        if not parameter.in_rows:
+            wanted = [plain for each in wanted for plain in self.drop_system(parameter, each)]
+        return TokenCriterion(parameter, tuple(wanted))
 
     @staticmethod
     def parse_value(parameter: SearchParameter, text: str) -> TokenValue:
@@ -47,6 +60,18 @@ class TokenKind:
             raise Invalid(f"{text!r} is not code, system|code, |code or system|", (parameter.code,))
         if len(parts) == 1:
             return TokenValue(None, parts[0])
-        if not parameter.in_rows:
-            raise Unsupported(f"{parameter.code} is a plain code here: search it without a system", (parameter.code,))
         return TokenValue(parts[0], parts[1] or None)
+
+    @staticmethod
+    def drop_system(parameter: SearchParameter, wanted: TokenValue) -> Iterator[TokenValue]:
+        """The value as the column holds it, a bare code; nothing where the code's system is another."""
+        systems = parameter.paths[0].systems
+        if wanted.system and not systems:
+            raise Unsupported(f"{parameter.code} has no system here: search it without one", (parameter.code,))
+        if wanted.system is None:
+            yield wanted
+        for system, codes in systems or (("", ()),):
+            if system == wanted.system and wanted.code is None:
+                yield from (TokenValue(None, code) for code in codes or (None,))
+            elif system == wanted.system and (not codes or wanted.code in codes):
+                yield TokenValue(None, wanted.code)

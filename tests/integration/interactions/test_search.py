@@ -134,7 +134,8 @@ REFUSED = {
         "nom=x", "_total=yes", "_total=", "_total=none&_total=none",
         "_summary=true", "_elements=name", "_contained=true", "_revinclude=Task:patient",
         "_has:Task:patient:status=x", "_text=x", "_content=x", "_list=x", "_filter=x", "_query=x", "_score=1",
-        "_tag=x", "_profile=x", "_security=x", "_sort=name", "_sort=_id,name", "_sort=", "_count=-1",
+        "_tag=", "_profile:below=x", "_security:in=x", "_tag:identifier=x",
+        "_sort=name", "_sort=_id,name", "_sort=", "_count=-1",
         "_count=x", "_count=", "_count=1.5", "_id:not=x", "_lastUpdated=yesterday", "_lastUpdated=", "_lastUpdated:x=1",
         "_include=Patient:name", "_include=*", "_include=", "_include:iterate=Patient:x", "_cursor=x",
         "_cursor=", "_cursor=WzEsIngiXQ", "identifier:of-type=x", "name:text=x", "name:missing=perhaps",
@@ -142,7 +143,7 @@ REFUSED = {
         "_cursor=W251bGwsIlx1MDAwMCJd", "Name=x", "=x", "name:=x", "_sort=_id&_sort=-_id", "_count=1&_count=2",
     ),
     "Task": (
-        "owner.name=x", "owner:Organization.name=x", "focus:identifier=x", "_include=Task:status",
+        "owner.name=x", "owner:Organization.name=x", "focus:identifier=", "_include=Task:status",
         "_include=Task:focus:ServiceRequest:x", "patient=Organization/x,", "status:above=x", "owner:missing=1",
     ),
 }  # fmt: skip

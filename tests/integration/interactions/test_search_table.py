@@ -31,6 +31,19 @@ def person(key: str, **more: Any) -> Resource:
     return {"resourceType": "Patient", "id": key, **more}
 
 
+def basic(name: str, code: Any, subject: Any, **more: Any) -> Resource:
+    return {"resourceType": "Basic", "id": name, "code": code, "subject": subject, **more}
+
+
+def coded(*codes: str) -> dict[str, Any]:
+    return {"coding": [{"system": "urn:c", "code": code} for code in codes]}
+
+
+MRN = {"system": "urn:mrn", "value": "1"}
+PILOT = {"system": "urn:t", "code": "pilot"}
+TEST = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
+GENDER, STATUS = "http://hl7.org/fhir/administrative-gender", "http://hl7.org/fhir/publication-status"
+
 AGE = {"system": "http://terminology.hl7.org/CodeSystem/usage-context-type", "code": "age"}
 AGES = [{"code": AGE, "valueRange": {"low": {"value": 18, "unit": "a"}, "high": {"value": 65, "unit": "a"}}}]
 
@@ -54,10 +67,32 @@ STORED: list[Resource] = [
     person("dead", deceasedBoolean=True, gender="male"),
     person("died", deceasedDateTime="2020-02-03", name=[{"family": "Sok", "given": ["Dara"]}]),
     person("unsaid", telecom=[{"system": "email", "value": "a@example.org"}, {"system": "phone", "value": "12"}]),
+    basic(
+        "b1",
+        coded("x", "y"),
+        {"type": "Patient", "identifier": MRN},
+        created="2020-06-10",
+        meta={"tag": [PILOT], "profile": ["http://a.example/p1"]},
+    ),
+    basic(
+        "b2",
+        coded("y"),
+        {"reference": "https://b.example/Patient/2", "identifier": {**MRN, "value": "2"}},
+        created="2010-01-05",
+        meta={"tag": [{"code": "pilot"}, {"system": "urn:t", "code": "late"}]},
+    ),
+    basic(
+        "b3",
+        {"text": "z"},
+        {"identifier": {"value": "1"}},
+        created="2020",
+        meta={"security": [TEST], "profile": ["http://a.example/p1", "http://a.example/p2"]},
+    ),
+    basic("b4", coded("x"), {"type": "Group", "identifier": MRN}),
 ]
 
 NUMBER, DATE, STRING, URI, TOKEN, REFERENCE, QUANTITY = (f"3.1.1.4.{n}" for n in (6, 7, 8, 9, 10, 12, 13))
-MODIFIER, PREFIX, JOIN = "3.1.1.4.4", "3.1.1.4.5", "3.1.1.3"
+MODIFIER, PREFIX, JOIN, EVERY_TYPE = "3.1.1.4.4", "3.1.1.4.5", "3.1.1.3", "3.1.1.4.1"
 
 ROWS: list[tuple[str, str, str]] = [
     ("Observation?value-quantity=100", "mg100 mg99.6 mg100.4", NUMBER),
@@ -125,6 +160,57 @@ ROWS: list[tuple[str, str, str]] = [
     ("Patient?email=a@example.org", "unsaid", TOKEN),
     ("Patient?phone=a@example.org", "", TOKEN),
     ("Patient?telecom=12", "unsaid", TOKEN),
+    ("Basic?code:not=x", "b2 b3", MODIFIER),
+    ("Basic?code:not=urn:c|y", "b3 b4", MODIFIER),
+    ("Basic?code:not=urn:d|y", "b1 b2 b3 b4", MODIFIER),
+    ("Basic?code:not=x,y", "b3", MODIFIER),
+    ("Basic?code:not=x&code=y", "b2", JOIN),
+    ("Patient?gender:not=female", "dead died unsaid", MODIFIER),
+    ("Patient?gender:not=female,male", "died unsaid", MODIFIER),
+    ("Patient?deceased:not=true", "alive unsaid", MODIFIER),
+    ("Basic?subject:identifier=urn:mrn|1", "b1 b4", REFERENCE),
+    ("Basic?subject:identifier=1", "b1 b3 b4", REFERENCE),
+    ("Basic?subject:identifier=|1", "b3", REFERENCE),
+    ("Basic?subject:identifier=urn:mrn|", "b1 b2 b4", REFERENCE),
+    ("Basic?subject:identifier=urn:mrn|1,urn:mrn|2", "b1 b2 b4", JOIN),
+    ("Basic?subject:identifier=urn:other|1", "", REFERENCE),
+    ("Basic?patient:identifier=urn:mrn|1", "b1", REFERENCE),
+    ("Basic?patient:identifier=1", "b1 b3", REFERENCE),
+    ("Basic?patient:identifier=2", "b2", REFERENCE),
+    ("Basic?subject=1", "", REFERENCE),
+    (f"Patient?gender={GENDER}|male", "dead", TOKEN),
+    (f"Patient?gender={GENDER}|male,female", "alive dead", TOKEN),
+    (f"Patient?gender={GENDER}|", "alive dead", TOKEN),
+    (f"Patient?gender:not={GENDER}|male", "alive died unsaid", MODIFIER),
+    ("Patient?gender=urn:other|male", "", TOKEN),
+    ("Patient?gender=urn:other|male,female", "alive", TOKEN),
+    ("Patient?gender=|male", "", TOKEN),
+    ("Patient?deceased=|true", "dead died", TOKEN),
+    (f"Questionnaire?status={STATUS}|active", "adults other", TOKEN),
+    (f"Questionnaire?status={STATUS}|draft", "", TOKEN),
+    ("Questionnaire?subject-type=http://hl7.org/fhir/resource-types|Patient", "", TOKEN),
+    ("Basic?created=ap2020-07", "b1 b3", PREFIX),
+    ("Basic?created=ap2020-06-10", "b1 b3", PREFIX),
+    ("Basic?created=ap2010-02", "b2", PREFIX),
+    ("Basic?created=ap1950", "", PREFIX),
+    ("Basic?created=ap2020-07,ap2010-02", "b1 b2 b3", JOIN),
+    ("Patient?death-date=ap2020-03", "died", PREFIX),
+    ("Basic?_lastUpdated=ap2010", "", PREFIX),
+    ("Basic?_tag=pilot", "b1 b2", EVERY_TYPE),
+    ("Basic?_tag=urn:t|pilot", "b1", EVERY_TYPE),
+    ("Basic?_tag=|pilot", "b2", EVERY_TYPE),
+    ("Basic?_tag=urn:t|", "b1 b2", EVERY_TYPE),
+    ("Basic?_tag=pilot&_tag=late", "b2", JOIN),
+    ("Basic?_tag:not=pilot", "b3 b4", MODIFIER),
+    ("Basic?_tag:missing=true", "b3 b4", MODIFIER),
+    ("Basic?_security=HTEST", "b3", EVERY_TYPE),
+    (f"Basic?_security={TEST['system']}|HTEST", "b3", EVERY_TYPE),
+    ("Basic?_security=pilot", "", EVERY_TYPE),
+    ("Basic?_security:missing=false", "b3", MODIFIER),
+    ("Basic?_profile=http://a.example/p1", "b1 b3", EVERY_TYPE),
+    ("Basic?_profile=http://a.example/p2,http://a.example/p3", "b3", EVERY_TYPE),
+    ("Basic?_profile=http://a.example/", "", URI),
+    ("Patient?_tag=pilot", "", EVERY_TYPE),
 ]  # fmt: skip
 
 

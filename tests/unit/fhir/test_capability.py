@@ -37,7 +37,8 @@ def test_every_type_has_its_interactions_and_searches(statement: dict[str, Any])
     for name, kept in TYPES.items():
         line = described[name]
         assert {each["code"] for each in line["interaction"]} == kept.interactions
-        assert [each["name"] for each in line["searchParam"]] == ["_id", "_lastUpdated", *(p.code for p in kept.search)]
+        common = ["_id", "_lastUpdated", "_tag", "_security", "_profile"]
+        assert [each["name"] for each in line["searchParam"]] == [*common, *(p.code for p in kept.search)]
         assert line.get("searchInclude", []) == [f"{name}:{code}" for code in kept.includes]
         assert line["versioning"] == ("versioned-update" if kept.versioned_update else "versioned")
         assert (line["updateCreate"], line["conditionalDelete"]) == (False, "single")

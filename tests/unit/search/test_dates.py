@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import Invalid
-from app.search.dates import parse_interval, read_interval
+from app.search.dates import FIRST, LAST, parse_interval, read_interval, widen_interval
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except Invalid:
         return
     assert interval.low < interval.high or interval.high.year == 9999
+
+
+def test_about_a_date_is_within_a_tenth_of_its_distance_from_now() -> None:
+    now, low, high = (datetime(year, 1, 1, tzinfo=UTC) for year in (2030, 2019, 2020))
+    near, far = widen_interval(low, high, now)
+    assert (low - near, far - high) == ((now - high) / 10,) * 2
+    assert widen_interval(now, now, now) == (now, now)
+    assert widen_interval(low, now, high) == (low, now)
+    assert widen_interval(FIRST, high, now)[0] == FIRST
+    assert widen_interval(low, LAST, FIRST)[1] == LAST

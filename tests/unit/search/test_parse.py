@@ -73,7 +73,11 @@ def test_count_is_clamped_and_the_misspelt_parameter_of_the_guide_is_known() -> 
         ("Task", "colour", "red", Unsupported),
         ("Task", "owner.name", "x", Unsupported),
         ("Task", "_has:Provenance:target:agent", "x", Unsupported),
-        ("Task", "status:not", "draft", Unsupported),
+        ("Task", "owner:not", "x", Unsupported),
+        ("Task", "status:above", "draft", Unsupported),
+        ("Task", "status:identifier", "draft", Unsupported),
+        ("Task", "owner:identifier", "", Invalid),
+        ("SearchParameter", "code", "urn:x|y", Unsupported),
         ("Task", "status:missing", "maybe", Invalid),
         ("Task", "status", "", Invalid),
         ("Task", "identifier", "a|b|c", Invalid),
@@ -96,3 +100,20 @@ def test_what_is_refused(resource_type: str, name: str, value: str, error: type[
     with pytest.raises(error) as caught:
         plan(resource_type, (name, value))
     assert caught.value.expression
+
+
+@pytest.mark.parametrize(
+    ("wanted", "codes"),
+    [
+        ("http://hl7.org/fhir/request-intent|order", ("order",)),
+        ("http://hl7.org/fhir/task-intent|unknown", ("unknown",)),
+        ("http://hl7.org/fhir/task-intent|", ("unknown",)),
+        ("http://hl7.org/fhir/task-intent|order", ()),
+        ("|order", ()),
+    ],
+)
+def test_a_plain_code_has_the_systems_of_its_required_binding(wanted: str, codes: tuple[str, ...]) -> None:
+    [criterion] = plan("Task", ("intent", wanted)).criteria
+    assert isinstance(criterion, TokenCriterion)
+    assert tuple(each.code for each in criterion.values) == codes
+    assert all(each.system is None for each in criterion.values)
