@@ -32,6 +32,19 @@ class HistoryRequest:
     since: datetime | None
     count: int
     cursor: HistoryCursor | None
+    mark: datetime | None
+    """What the poll's first page was held below."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Versions, newest first: ``following`` is the ``_cursor`` of the next page; a poll's are all below ``mark``."""
+
+    entries: list[Stored]
+    following: str | None
+    mark: datetime | None
+    whole: bool
+    """Whether this page is all there is."""
 
 
 async def read_versions(
@@ -40,8 +53,8 @@ async def read_versions(
     resource_type: str | None,
     resource_id: str | None,
     query: Iterable[tuple[str, str]],
-) -> tuple[list[Stored], str | None]:
-    """One page of versions, newest first, and the ``_cursor`` of the next. Raises NotFound for an unknown instance."""
+) -> HistoryPage:
+    """One page. Raises NotFound for an unknown instance."""
     request = parse_history(query, hub.settings)
     if resource_type is None:
         types = tuple(sorted(name for name in TYPES if caller.may(name, "s")))
@@ -52,9 +65,11 @@ async def read_versions(
     async with reading(hub, caller) as (connection, scope):
         if resource_type and resource_id and await read_resource(connection, scope, resource_type, resource_id) is None:
             raise NotFound(f"{resource_type}/{resource_id} is not known")
-        cursor = request.cursor
+        cursor, mark = request.cursor, None
         if request.since:
-            cursor = hold_back(cursor, await hub.low_water.read(connection))
+            mark = await hub.low_water.read(connection)
+            mark = min(mark, request.mark or mark)
+            cursor = hold_back(cursor, mark)
         entries, following = await read_history(
             connection,
             scope,
@@ -65,7 +80,8 @@ async def read_versions(
             cursor=cursor,
         )
         entries = [each for each in entries if may_leave(each, scope)]
-    return entries, write_cursor(following) if following else None
+    whole = request.cursor is None and following is None
+    return HistoryPage(entries, write_cursor(following, mark) if following else None, mark, whole)
 
 
 def hold_back(cursor: HistoryCursor | None, mark: datetime) -> HistoryCursor:
@@ -76,7 +92,7 @@ def hold_back(cursor: HistoryCursor | None, mark: datetime) -> HistoryCursor:
 
 def parse_history(query: Iterable[tuple[str, str]], settings: Settings) -> HistoryRequest:
     """Reads ``_since``, ``_count`` and ``_cursor``. Raises Invalid and Unsupported."""
-    since, count, cursor = None, settings.default_count, None
+    since, count, cursor, mark = None, settings.default_count, None, None
     for name, value in query:
         match name:
             case "_since":
@@ -86,12 +102,12 @@ def parse_history(query: Iterable[tuple[str, str]], settings: Settings) -> Histo
                     raise Invalid("_count is a whole number above 0", ("_count",))
                 count = min(int(value[:9]), settings.max_count)
             case "_cursor":
-                cursor = read_cursor(value)
+                cursor, mark = read_cursor(value)
             case "_format" | "_pretty":
                 pass
             case _:
                 raise Unsupported(f"history takes _since, _count and _cursor here, not {name!r}", (name,))
-    return HistoryRequest(since, count, cursor)
+    return HistoryRequest(since, count, cursor, mark)
 
 
 def read_since(text: str) -> datetime:
@@ -101,20 +117,21 @@ def read_since(text: str) -> datetime:
         raise Invalid(f"{text!r} is not an instant", ("_since",)) from error
 
 
-def write_cursor(cursor: HistoryCursor) -> str:
-    """The cursor as the value of ``_cursor``."""
-    at = (cursor.last_updated - EPOCH) // timedelta(milliseconds=1)
-    data = orjson.dumps([at, cursor.type, cursor.id, cursor.version])
+def write_cursor(cursor: HistoryCursor, mark: datetime | None) -> str:
+    """The cursor, and the mark of a poll's first page, as the value of ``_cursor``."""
+    at, below = (each and (each - EPOCH) // timedelta(milliseconds=1) for each in (cursor.last_updated, mark))
+    data = orjson.dumps([at, cursor.type, cursor.id, cursor.version, below])
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> HistoryCursor:
-    """The cursor that ``write_cursor`` wrote. Raises Invalid."""
+def read_cursor(text: str) -> tuple[HistoryCursor, datetime | None]:
+    """The cursor and the mark that ``write_cursor`` wrote. Raises Invalid."""
     try:
-        at, name, key, version = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        at, name, key, version, below = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         cursor = HistoryCursor(EPOCH + timedelta(milliseconds=at), str(name), str(key), int(version))
+        mark = None if below is None else EPOCH + timedelta(milliseconds=below)
     except (ValueError, TypeError, binascii.Error, OverflowError) as error:
         raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
     if cursor.type not in TYPES or not ID.fullmatch(cursor.id) or not 0 <= cursor.version < 2**63:
         raise Invalid("This _cursor was not given by this server", ("_cursor",))
-    return cursor
+    return cursor, mark

@@ -4,6 +4,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
+from app.access.poll_tag import tag_poll
 from app.access.scope import scope_of
 from app.core.errors import NotFound
 from app.fhir.json_text import dump
@@ -33,11 +34,13 @@ from app.routers.requests import (
 )
 from app.routers.responses import (
     answer_entries,
+    answer_poll,
     answer_resource,
     answer_text,
     answer_written,
     version_headers,
 )
+from app.search.polling import NEXT_POLL, write_mark
 
 router = APIRouter(prefix="/fhir", tags=["FHIR R4"])
 
@@ -89,14 +92,19 @@ async def answer_history(request: Request, resource_type: str | None, resource_i
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     query = await read_query(request)
-    entries, following = await read_versions(hub, caller, resource_type, resource_id, query)
+    page = await read_versions(hub, caller, resource_type, resource_id, query)
     address = "/".join(each for each in (hub.base_url, resource_type, resource_id, "_history") if each)
     kept = [(name, value) for name, value in query if name in ("_since", "_count")]
     links = [("self", f"{address}?{urlencode(kept)}" if kept else address)]
-    if following:
-        links.append(("next", f"{address}?{urlencode([*kept, ('_cursor', following)])}"))
-    text = history_text(hub.base_url, links, entries, scope_of(caller, hub.settings))
-    return answer_text(text, 200, {}, pretty=pretty)
+    if page.following:
+        links.append(("next", f"{address}?{urlencode([*kept, ('_cursor', page.following)])}"))
+    elif page.mark:
+        later = [*(each for each in kept if each[0] != "_since"), ("_since", write_mark(page.mark))]
+        links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
+    scope = scope_of(caller, hub.settings)
+    text = history_text(hub.base_url, links, page.entries, scope)
+    tag = tag_poll(caller, scope, links[0][1], page.entries) if page.mark and page.whole else None
+    return answer_poll(request, text, tag, pretty=pretty)
 
 
 @router.get("/{resource_type}")
@@ -117,8 +125,13 @@ async def answer_search(request: Request, resource_type: str) -> Response:
     query = await read_query(request)
     lenient = read_preferences(request).lenient
     plan, page = await search_type(hub, caller, check_type(resource_type), query, lenient=lenient)
-    text = searchset_text(hub.base_url, plan, page, scope_of(caller, hub.settings))
-    return answer_text(text, 200, {}, pretty=pretty)
+    scope = scope_of(caller, hub.settings)
+    text = searchset_text(hub.base_url, plan, page, scope)
+    tag = None
+    if page.mark and request.method == "GET" and plan.cursor is None and page.following is None:
+        address = f"{hub.base_url}/{plan.type}?{urlencode(query)}"
+        tag = tag_poll(caller, scope, address, [*page.matches, *page.included])
+    return answer_poll(request, text, tag, pretty=pretty)
 
 
 @router.post("/{resource_type}")

@@ -159,12 +159,17 @@ def read_if_match(request: Request) -> int | None:
     return read_etag(request.headers.get("if-match"))
 
 
+def is_known(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names the tag, which comes without its quotes (RFC 9110, 13.1.2: compared weakly)."""
+    given = ",".join(request.headers.getlist("if-none-match")).split(",")
+    known = [each.strip().removeprefix("W/").strip('"') for each in given]
+    return tag in known or "*" in known
+
+
 def is_unchanged(request: Request, version: int, last_updated: datetime) -> bool:
     """Whether a conditional read may be answered with 304 (R4 http, 3.1.0.1.2)."""
-    tags = request.headers.get("if-none-match")
-    if tags is not None:
-        known = [tag.strip().removeprefix("W/").strip('"') for tag in tags.split(",")]
-        return str(version) in known or "*" in known
+    if "if-none-match" in request.headers:
+        return is_known(request, str(version))
     since = request.headers.get("if-modified-since")
     if since is None:
         return False

@@ -13,17 +13,30 @@ from app.fhir.json_text import STORED_LIMITS, dump, parse
 from app.fhir.outcome import operation_outcome
 from app.interactions.answers import EntryAnswer
 from app.interactions.writing import Written
-from app.routers.requests import Preferences
+from app.routers.requests import Preferences, is_known
 from app.store.rows import Stored
 
 MEDIA = "application/fhir+json"
 
 
+PRIVATE = {"Cache-Control": "private, no-cache"}
+
+
 def answer_text(text: str, status: int, headers: dict[str, str], *, pretty: bool) -> Response:
     """An answer of FHIR JSON; kept by no shared cache."""
-    headers = {"Cache-Control": "private, no-cache", **headers}
+    headers = {**PRIVATE, **headers}
     body = dump(parse(text.encode(), STORED_LIMITS), pretty=True) if pretty else text
     return Response(body.encode(), status, headers, MEDIA)
+
+
+def answer_poll(request: Request, text: str, tag: str | None, *, pretty: bool) -> Response:
+    """A Bundle; with ``tag``, its ETag without quotes, 304 to whoever has it already."""
+    if tag is None:
+        return answer_text(text, 200, {}, pretty=pretty)
+    headers = {"ETag": f'W/"{tag}"'}
+    if is_known(request, tag):
+        return Response(None, 304, {**PRIVATE, **headers})
+    return answer_text(text, 200, headers, pretty=pretty)
 
 
 def version_headers(stored: Stored) -> dict[str, str]:

@@ -17,5 +17,9 @@ def write_next_poll(query: Sequence[tuple[str, str]], mark: datetime) -> list[tu
             return None
         elif value[:2] in ("lt", "le", "eb"):
             kept.append((name, value))
-    stamp = mark.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return [*kept, ("_lastUpdated", f"ge{stamp}")]
+    return [*kept, ("_lastUpdated", f"ge{write_mark(mark)}")]
+
+
+def write_mark(mark: datetime) -> str:
+    """The mark as an instant in an address."""
+    return mark.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -109,7 +109,10 @@ PARAMETERS: Json = {
     "If-Match": _header("If-Match", _IF_MATCH, {"type": "string", "pattern": _ETAG}, 'W/"1"'),
     "If-Match.required": _header("If-Match", _IF_MATCH, {"type": "string", "pattern": _ETAG}, 'W/"1"', required=True),
     "If-None-Match": _header(
-        "If-None-Match", "Answer 304 where it still is this version.", {"type": "string"}, 'W/"1"'
+        "If-None-Match",
+        "Answer 304 where this version, or a poll's answer, still holds.",
+        {"type": "string"},
+        'W/"1"',
     ),
     "If-Modified-Since": _header(
         "If-Modified-Since", "Answer 304 where nothing was written since.", {"type": "string"}, _DATE

@@ -9,7 +9,7 @@ from app.fhir.capability import capability_statement
 from app.fhir.openapi_examples import batch_example, history_example, transaction_answer_example, transaction_example
 from app.fhir.openapi_schemas import refer
 from app.routers.openapi.parts import FORM, answer, ask, fail, secure, take
-from app.routers.openapi.types import HISTORY, READING, SHAPING, WRITING
+from app.routers.openapi.types import HISTORY, NOTHING_NEW, READING, SHAPING, WRITING
 
 Json = dict[str, Any]
 
@@ -66,7 +66,7 @@ def history_operation() -> Json:
         "summary": "Every version of everything that the caller sees, newest first",
         "security": secure(f"system/*.{LETTERS['history-system']}"),
         "parameters": take(*HISTORY),
-        "responses": {"200": answer("A history", "Bundle", "history"), **fail(READING)},
+        "responses": {"200": answer("A history", "Bundle", "history"), **NOTHING_NEW, **fail(READING)},
     }
 
 

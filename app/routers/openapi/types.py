@@ -18,7 +18,8 @@ SHAPING = ("_format", "_pretty")
 READING = (400, 401, 403, 406, 503)
 WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 503)
 DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 503)
-HISTORY = ("_since", "_count", "_cursor", *SHAPING)
+HISTORY = ("_since", "_count", "_cursor", "If-None-Match", *SHAPING)
+NOTHING_NEW: Json = {"304": {"description": "A poll that would answer what If-None-Match names"}}
 INCLUDES = ("_include", "_revinclude")
 NO_CRITERIA = frozenset({"_count", "_sort", "_cursor", "_total", "_summary", "_elements", "_include", "_revinclude"})
 
@@ -74,8 +75,8 @@ class TypePaths:
             "search-type",
             "search*",
             f"Searches {self.name}",
-            parameters=[*self.criteria(all_of_them=True), *take("Prefer.handling", *SHAPING)],
-            responses={"200": found, **fail(READING)},
+            parameters=[*self.criteria(all_of_them=True), *take("If-None-Match", "Prefer.handling", *SHAPING)],
+            responses={"200": found, **NOTHING_NEW, **fail(READING)},
         )
         form = {"schema": refer(f"search.{self.name}"), "example": search_form_example(self.name)}
         by_post = self.operation(
@@ -205,6 +206,7 @@ class TypePaths:
             parameters=take("id", *HISTORY),
             responses={
                 "200": answer("A history", "Bundle", f"{self.name}.history"),
+                **NOTHING_NEW,
                 **fail((*READING, 404)),
             },
         )
@@ -216,7 +218,11 @@ class TypePaths:
             "list*History",
             f"Every version of every {self.name}, newest first",
             parameters=take(*HISTORY),
-            responses={"200": answer("A history", "Bundle", f"{self.name}.history"), **fail(READING)},
+            responses={
+                "200": answer("A history", "Bundle", f"{self.name}.history"),
+                **NOTHING_NEW,
+                **fail(READING),
+            },
         )
         return {f"/fhir/{self.name}/_history": {"get": operation}}
 

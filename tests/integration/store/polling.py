@@ -96,6 +96,17 @@ async def poll_by_link(caller: Caller, poller: Poller) -> None:
     poller.cursor = links[NEXT_POLL]
 
 
+async def poll_history_by_link(caller: Caller, poller: Poller) -> None:
+    """``cursor`` is the address of the next poll; no version may come twice."""
+    start = f"/Patient/_history?_since={BEGINNING}&_count=50" if poller.cursor == BEGINNING else poller.cursor
+    entries, links = await follow(caller, start)
+    for entry in entries:
+        version = (entry["resource"]["id"], int(entry["resource"]["meta"]["versionId"]))
+        assert version not in poller.seen
+        poller.seen.add(version)
+    poller.cursor = links[NEXT_POLL]
+
+
 async def write_slowly(pool: asyncpg.Pool, name: str, rows: int, longest: int) -> None:
     """Transactions that stay open for a random number of round trips; every third changes an earlier row too."""
     dice = random.Random(name)

@@ -15,6 +15,7 @@ from tests.integration.store.polling import (
     insert,
     poll_by_link,
     poll_history,
+    poll_history_by_link,
     poll_later_than,
     poll_naively,
     poll_while,
@@ -26,13 +27,14 @@ from tests.integration.store.polling import (
 async def test_the_naive_cursor_misses_a_late_commit_and_ours_does_not(
     world: World, hospital: Caller, pool: asyncpg.Pool, settings: Settings
 ) -> None:
-    naive, later, history, link = Poller(), Poller(), Poller(), Poller()
+    naive, later, history, link, versions = (Poller() for _ in range(5))
 
     async def poll_all() -> None:
         await poll_naively(pool, settings, naive)
         await poll_later_than(hospital, later)
         await poll_history(hospital, history)
         await poll_by_link(hospital, link)
+        await poll_history_by_link(hospital, versions)
 
     async with pool.acquire() as slow, pool.acquire() as quick:
         late = slow.transaction()
@@ -43,7 +45,7 @@ async def test_the_naive_cursor_misses_a_late_commit_and_ours_does_not(
         await late.commit()
     await poll_all()
     assert naive.seen == {("early", 1)}
-    assert later.seen == history.seen == link.seen == {("early", 1), ("late", 1)}
+    assert later.seen == history.seen == link.seen == versions.seen == {("early", 1), ("late", 1)}
 
 
 async def test_a_transaction_that_has_only_begun_holds_nothing_back(hospital: Caller, pool: asyncpg.Pool) -> None:
@@ -62,7 +64,7 @@ async def run_writers(world: World, writers: int, rows: int, longest: int) -> tu
     """(missed by the naive poller, missed by ours)."""
     settings = world.settings
     caller = await world.caller("hospital")
-    naive, later, history, link = Poller(), Poller(), Poller(), Poller()
+    naive, later, history, link, versions = (Poller() for _ in range(5))
     pool = await asyncpg.create_pool(
         settings.database_url,
         min_size=0,
@@ -77,16 +79,19 @@ async def run_writers(world: World, writers: int, rows: int, longest: int) -> tu
         poll_while(running, lambda: poll_later_than(caller, later)),
         poll_while(running, lambda: poll_history(caller, history)),
         poll_while(running, lambda: poll_by_link(caller, link)),
+        poll_while(running, lambda: poll_history_by_link(caller, versions)),
     )
     world.hub.low_water.expire()
     await poll_naively(pool, settings, naive)
     await poll_later_than(caller, later)
     await poll_history(caller, history)
     await poll_by_link(caller, link)
+    await poll_history_by_link(caller, versions)
     current, everything = await read_versions(pool)
     await pool.close()
     assert len(current) == writers * rows
     missed = (current - later.seen) | (everything - history.seen) | (current - link.seen)
+    missed |= everything - versions.seen
     return len(current - naive.seen), len(missed)
 
 
@@ -184,3 +189,23 @@ async def test_the_link_to_the_next_poll(hospital: Caller, query: str, kept: str
     _, links = await follow(hospital, f"/Patient?{query.replace('active=true', 'birthdate=lt2100')}")
     found = links.get("urn:warm-handoff:next-poll", "")
     assert found.startswith(f"/Patient?{kept}".replace("active=true", "birthdate=lt2100")) if kept else not found
+
+
+async def test_all_pages_of_a_history_stay_below_its_first_mark(hospital: Caller) -> None:
+    made = [await hospital.create(patient()) for _ in range(3)]
+    first = (await hospital.get("/Patient/_history?_since=2020&_count=2")).json()
+    late = await hospital.create(patient())
+    following = next(each["url"] for each in first["link"] if each["relation"] == "next").partition("/fhir")[2]
+    entries, links = await follow(hospital, following)
+    assert [each["resource"]["id"] for each in entries] == [made[0]["id"]]
+    assert links["urn:warm-handoff:next-poll"].startswith("/Patient/_history?_count=2&_since=2")
+    later, _ = await follow(hospital, links["urn:warm-handoff:next-poll"])
+    assert [each["resource"]["id"] for each in later] == [late["id"]]
+
+
+async def test_a_history_that_does_not_poll_has_no_link_to_a_next_poll(hospital: Caller) -> None:
+    made = await hospital.create(patient())
+    _, links = await follow(hospital, f"/{reference(made)}/_history")
+    assert set(links) == {"self"}
+    _, links = await follow(hospital, f"/{reference(made)}/_history?_since=2020")
+    assert links["urn:warm-handoff:next-poll"].startswith(f"/{reference(made)}/_history?_since=2")
