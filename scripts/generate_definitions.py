@@ -110,6 +110,20 @@ def build_structures(snapshots: dict[str, list[Json]], resources: set[str]) -> d
     return tables
 
 
+def build_summary(snapshots: dict[str, list[Json]], types: Json) -> dict[str, list[str]]:
+    """The elements of a summary by kept type, and by backbone where it is summarised in turn.
+
+    Those flagged isSummary, and the mandatory ones. A backbone without a flag inside is told whole.
+    """
+    found: dict[str, list[str]] = {}
+    for name in types:
+        told = [each for each in snapshots[name][1:] if each.get("isSummary") or each["min"]]
+        for each in told:
+            parent, element = each["path"].rsplit(".", 1)
+            found.setdefault(parent, []).append(element.removesuffix("[x]"))
+    return {path: names for path, names in found.items() if set(names) != {"modifierExtension"}}
+
+
 def build_value_sets(directory: Path, structures: dict[str, Json]) -> dict[str, Any]:
     """The codes of every value set with a required binding; null where its codes cannot be listed."""
     urls = {
@@ -201,11 +215,13 @@ def main() -> None:
         for each in read_json(directory / "terminology" / "r4" / "CodeSystem-resource-types.json")["concept"]
         if each["code"] not in ABSTRACT
     ]
-    structures = build_structures(read_structures(directory), set(names))
+    snapshots, types = read_structures(directory), read_json(DEFINITIONS / "types.json")
+    structures = build_structures(snapshots, set(names))
     value_sets = build_value_sets(directory, structures)
-    search = build_search(directory, read_json(DEFINITIONS / "types.json"), structures, value_sets)
+    search = build_search(directory, types, structures, value_sets)
     write_table("resource_names", names, 0)
     write_table("search", search, 2)
+    write_table("summary", build_summary(snapshots, types), 1)
     write_table("structures", trim_structures(structures), 3)
     write_table("value_sets", value_sets, 2)
 

@@ -36,7 +36,7 @@ RESULT_MEANINGS: Mapping[str, tuple[Json, str]] = MappingProxyType(
         "_sort": ({"type": "string"}, "What to order by, such as _lastUpdated; - before it descends."),
         "_total": ({"enum": ["none", "estimate", "accurate"]}, "Whether Bundle.total is counted."),
         "_summary": ({"enum": ["true", "text", "data", "count", "false"]}, "Which part of each resource to answer."),
-        "_elements": ({"type": "string"}, "The elements to answer, with commas between."),
+        "_elements": ({"type": "string"}, "The elements to answer, with commas between; mandatory ones come too."),
         "_cursor": ({"type": "string"}, "Where a page begins: taken from a next link, never made up."),
         "_since": ({"type": "string"}, "Only versions written at this instant or later."),
     }

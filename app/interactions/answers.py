@@ -10,6 +10,7 @@ from app.core.errors import Issue, Unsupported
 from app.fhir.bundle_text import bundle_text, history_entry, outcome_entry, search_entry
 from app.fhir.json_text import dump
 from app.fhir.outcome import operation_outcome
+from app.fhir.subset import Subset, read_subset, subset_text
 from app.interactions.entries import Operation
 from app.interactions.read import check_present
 from app.interactions.search import find_page
@@ -70,6 +71,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
+    subset = read_subset(operation.type, operation.pairs)
     name = f"{operation.type}/{operation.id}"
     if operation.version is not None:
         authorize(unit.caller, "vread", operation.type)
@@ -80,7 +82,8 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         authorize(unit.caller, "read", operation.type)
         found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)
     stored = check_present(found, name)
-    return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), release(stored, unit.scope))
+    content = subset_text(release(stored, unit.scope), subset)
+    return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), content)
 
 
 def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
@@ -95,11 +98,18 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
         links.append(("next", f"{address}?{urlencode([*query, ('_cursor', write_cursor(page.following))])}"))
     elif page.mark and (later := write_next_poll(query, page.mark)):
         links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
-    entries = [search_entry(base_url, each.type, each.id, release(each, scope), "match") for each in page.matches]
-    entries += [search_entry(base_url, each.type, each.id, release(each, scope), "include") for each in page.included]
+    entries = [entry_of(base_url, each, scope, plan.subset, "match") for each in page.matches]
+    # Elements are named for the type that is searched; a summary is of every resource.
+    beside = plan.subset if plan.subset and plan.subset.mode != "elements" else None
+    entries += [entry_of(base_url, each, scope, beside, "include") for each in page.included]
     if plan.issues:
         entries.append(outcome_entry(dump(operation_outcome(plan.issues))))
     return bundle_text("searchset", links, entries, page.total)
+
+
+def entry_of(base_url: str, stored: Stored, scope: Scope, subset: Subset | None, mode: str) -> str:
+    """One resource of a searchset."""
+    return search_entry(base_url, stored.type, stored.id, subset_text(release(stored, scope), subset), mode)
 
 
 def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:

@@ -7,7 +7,7 @@ from app.core.errors import Issue
 from app.interactions.conditional import check_match_id, find_match
 from app.interactions.hub import Hub
 from app.interactions.unit import Unit, run_unit
-from app.interactions.writing import Written, check_resource, check_same_id, write_new, write_update
+from app.interactions.writing import Written, check_resource, check_same_id, check_whole, write_new, write_update
 
 
 async def update_resource(
@@ -38,6 +38,7 @@ async def update_match(
 
 async def write_match(unit: Unit, resource: dict[str, Any], query: str, if_match: int | None) -> Written:
     """The conditional update within a unit."""
+    check_whole(resource)
     found = await find_match(unit, resource["resourceType"], query)
     check_match_id(resource, found)
     if found is None:

@@ -16,6 +16,7 @@ from app.core.errors import (
 )
 from app.core.ids import new_id
 from app.fhir.registry import TYPES
+from app.fhir.subset import is_subsetted
 from app.fhir.validation import validate
 from app.interactions.adoption import adopt_server_task
 from app.interactions.links import Links, check_references, referred_keys
@@ -48,6 +49,13 @@ def check_resource(resource: Resource, root: str | None = None) -> None:
     issues = [issue for issue in validate(resource, root=root) if issue.severity in ("error", "fatal")]
     if issues:
         raise Unprocessable("This is not valid FHIR", issues=tuple(issues))
+
+
+def check_whole(resource: Resource, root: str | None = None) -> None:
+    """Raises Unprocessable for an update by a part, which would delete the rest (R4 search, Elements)."""
+    if is_subsetted(resource):
+        place = f"{root or resource['resourceType']}.meta.tag"
+        raise Unprocessable("This is tagged SUBSETTED, a part alone: read the whole resource and update that", (place,))
 
 
 def refuse(issues: list[Any]) -> None:
@@ -144,6 +152,7 @@ async def write_update(
     Raises NotFound, Gone, PreconditionFailed, Forbidden, BusinessRule, LostRace.
     """
     authorize(unit.caller, "update", key[0])
+    check_whole(resource, root)
     links = await load_links(unit, resource, key)
     stored = links.loaded.get(key)
     if unit.caller.role == "admin" and (stored is None or stored.deleted):

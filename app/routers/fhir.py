@@ -28,6 +28,7 @@ from app.routers.requests import (
     find_hub,
     is_unchanged,
     read_if_match,
+    read_part,
     read_preferences,
     read_query,
     read_resource_body,
@@ -173,26 +174,26 @@ async def conditional_delete(request: Request, resource_type: str) -> Response:
 @router.get("/{resource_type}/{resource_id}")
 async def read(request: Request, resource_type: str, resource_id: str) -> Response:
     """Reads the current version."""
-    check_no_query(request)
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
-    stored = await read_resource(hub, caller, check_type(resource_type), check_id(resource_type, resource_id))
+    subset = read_part(request, check_type(resource_type))
+    stored = await read_resource(hub, caller, resource_type, check_id(resource_type, resource_id))
     if is_unchanged(request, stored.version, stored.last_updated):
         return Response(None, 304, version_headers(stored))
-    return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
+    return answer_resource(stored, scope_of(caller, hub.settings), subset, pretty=pretty)
 
 
 @router.get("/{resource_type}/{resource_id}/_history/{version}")
 async def vread(request: Request, resource_type: str, resource_id: str, version: str) -> Response:
     """Reads one version."""
-    check_no_query(request)
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
-    check_id(check_type(resource_type), resource_id)
+    subset = read_part(request, check_type(resource_type))
+    check_id(resource_type, resource_id)
     if not version.isascii() or not version.isdigit() or len(version) > 18:
         raise NotFound(f"{resource_type}/{resource_id} has no version {version!r}")
     stored = await read_version(hub, caller, resource_type, resource_id, int(version))
-    return answer_resource(stored, scope_of(caller, hub.settings), pretty=pretty)
+    return answer_resource(stored, scope_of(caller, hub.settings), subset, pretty=pretty)
 
 
 @router.put("/{resource_type}/{resource_id}")

@@ -14,6 +14,7 @@ from app.core.errors import AddressTooLong, Invalid, NotAcceptable, NotFound, To
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
 from app.fhir.registry import TYPES
+from app.fhir.subset import Subset, read_subset
 from app.interactions.entries import read_etag
 from app.interactions.hub import Hub
 
@@ -74,10 +75,15 @@ def check_id(resource_type: str, resource_id: str) -> str:
 
 
 def check_no_query(request: Request) -> None:
-    """Raises Unsupported for a parameter that an interaction on one address does not take, such as _summary."""
+    """Raises Unsupported for a parameter that an interaction on one address does not take, such as _since."""
     for name in request.query_params:
         if name not in ("_format", "_pretty"):
             raise Unsupported(f"{name!r} is not offered here", (name,))
+
+
+def read_part(request: Request, resource_type: str) -> Subset | None:
+    """The part that a read asks for by _summary or _elements. Raises Invalid and Unsupported."""
+    return read_subset(resource_type, request.query_params.multi_items())
 
 
 def check_head(request: Request) -> bool:

@@ -11,6 +11,7 @@ from app.core.errors import HandoffError, Issue
 from app.fhir.bundle_text import quote
 from app.fhir.json_text import STORED_LIMITS, dump, parse
 from app.fhir.outcome import operation_outcome
+from app.fhir.subset import Subset, subset_text
 from app.interactions.answers import EntryAnswer
 from app.interactions.writing import Written
 from app.routers.requests import Preferences, is_known
@@ -47,9 +48,9 @@ def version_headers(stored: Stored) -> dict[str, str]:
     }
 
 
-def answer_resource(stored: Stored, scope: Scope, *, pretty: bool) -> Response:
-    """A version, as read."""
-    return answer_text(release(stored, scope), 200, version_headers(stored), pretty=pretty)
+def answer_resource(stored: Stored, scope: Scope, subset: Subset | None, *, pretty: bool) -> Response:
+    """A version, as read, or a part of it."""
+    return answer_text(subset_text(release(stored, scope), subset), 200, version_headers(stored), pretty=pretty)
 
 
 def answer_written(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
 from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter
+from app.fhir.subset import Subset, parse_elements, parse_summary
 from app.search.cursor import read_cursor
 from app.search.dates import parse_interval
 from app.search.escaping import split_values, unescape
@@ -28,7 +29,7 @@ ALIASES = {"_lastupdated": "_lastUpdated"}
 ANSWER_ONLY = frozenset({"_format", "_pretty"})
 """Parameters that shape the answer and are read by the router."""
 
-ONCE = frozenset({"_sort", "_count", "_cursor", "_total"})
+ONCE = frozenset({"_sort", "_count", "_cursor", "_total", "_summary", "_elements"})
 """Parameters of which a second one would silently undo the first."""
 
 INCLUDE_ALIASES = {"HealthCareService:": "HealthcareService:"}
@@ -55,6 +56,8 @@ class Draft:
     cursor: Cursor | None = None
     includes: list[SearchParameter] = field(default_factory=list)
     total: bool = False
+    counts_only: bool = False
+    subset: Subset | None = None
 
     def split(self, code: str, text: str) -> list[str]:
         """The OR-joined values, still escaped."""
@@ -99,11 +102,12 @@ def parse_search(
         criteria=tuple(draft.criteria),
         sort=draft.sort,
         descending=draft.descending,
-        count=draft.count,
+        count=0 if draft.counts_only else draft.count,
         cursor=check_cursor(draft),
         includes=tuple(draft.includes),
         self_query=tuple(understood),
-        total=draft.total or draft.count == 0,
+        total=draft.total,
+        subset=check_subset(draft),
         issues=tuple(ignored),
     )
 
@@ -157,6 +161,7 @@ def read_count(draft: Draft, value: str) -> None:
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise Invalid("_count is a whole number", ("_count",))
     draft.count = min(int(value), draft.settings.max_count)
+    draft.counts_only = draft.counts_only or draft.count == 0
 
 
 def read_total(draft: Draft, value: str) -> None:
@@ -164,6 +169,31 @@ def read_total(draft: Draft, value: str) -> None:
         raise Invalid(f"_total is one of {', '.join(TOTALS)}", ("_total",))
     # An estimate by the planner would tell of rows that the caller may not see: it is counted too.
     draft.total = value != "none"
+
+
+def read_summary(draft: Draft, value: str) -> None:
+    found = parse_summary(value)
+    if found == "count":
+        draft.counts_only = True
+    else:
+        set_subset(draft, found, "_summary")
+
+
+def read_elements(draft: Draft, value: str) -> None:
+    set_subset(draft, parse_elements(draft.resource_type.name, value), "_elements")
+
+
+def set_subset(draft: Draft, subset: Subset | None, code: str) -> None:
+    if draft.subset and subset:
+        raise Invalid("_summary and _elements do not go together", (code,))
+    draft.subset = draft.subset or subset
+
+
+def check_subset(draft: Draft) -> Subset | None:
+    """Raises Invalid for a text summary with includes, which R4 forbids (search, Summary)."""
+    if draft.subset and draft.subset.mode == "text" and draft.includes:
+        raise Invalid("_summary=text does not go with _include", ("_summary",))
+    return draft.subset
 
 
 def read_sort(draft: Draft, value: str) -> None:
@@ -206,5 +236,7 @@ SPECIAL: dict[str, Callable[[Draft, str], None]] = {
     "_sort": read_sort,
     "_include": read_include,
     "_total": read_total,
+    "_summary": read_summary,
+    "_elements": read_elements,
     "_cursor": read_cursor_parameter,
 }

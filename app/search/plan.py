@@ -7,6 +7,7 @@ from typing import Literal
 
 from app.core.errors import Issue
 from app.fhir.registry import SearchParameter
+from app.fhir.subset import Subset
 
 Comparator = Literal["eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"]
 
@@ -143,6 +144,8 @@ class SearchPlan:
     """The parameters as they were understood, for the answer's ``self`` link."""
     total: bool = False
     """Whether all matches are counted. A ``count`` of 0 asks for nothing else."""
+    subset: Subset | None = None
+    """The part of each match to answer; None is the whole."""
     issues: tuple[Issue, ...] = ()
     """Warnings about what was ignored under ``Prefer: handling=lenient``."""
 

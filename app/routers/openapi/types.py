@@ -15,6 +15,7 @@ Json = dict[str, Any]
 Paths = dict[str, Json]
 
 SHAPING = ("_format", "_pretty")
+PARTS = ("_summary", "_elements")
 READING = (400, 401, 403, 406, 503)
 WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 503)
 DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 503)
@@ -176,7 +177,7 @@ class TypePaths:
             "read",
             "read*",
             f"Reads the current version of a {self.name}",
-            parameters=take("id", "If-None-Match", "If-Modified-Since", *SHAPING),
+            parameters=take("id", "If-None-Match", "If-Modified-Since", *PARTS, *SHAPING),
             responses={
                 "200": answer(f"The {self.name}", self.name, f"{self.name}.stored", "ETag", "Last-Modified"),
                 "304": {"description": "It has not changed", "headers": show("ETag", "Last-Modified")},
@@ -190,7 +191,7 @@ class TypePaths:
             "vread",
             "read*Version",
             f"Reads one version of a {self.name}",
-            parameters=take("id", "vid", *SHAPING),
+            parameters=take("id", "vid", *PARTS, *SHAPING),
             responses={
                 "200": answer("The version", self.name, f"{self.name}.stored", "ETag", "Last-Modified"),
                 **fail((*READING, 404, 410)),

@@ -132,7 +132,9 @@ async def test_a_search_by_post(hospital: Caller) -> None:
 REFUSED = {
     "Patient": (
         "nom=x", "_total=yes", "_total=", "_total=none&_total=none",
-        "_summary=true", "_elements=name", "_contained=true", "_revinclude=Task:patient",
+        "_summary=maybe", "_elements=colour", "_elements=", "_summary=true&_elements=name",
+        "_summary=true&_summary=data",
+        "_contained=true", "_revinclude=Task:patient",
         "_has:Task:patient:status=x", "_text=x", "_content=x", "_list=x", "_filter=x", "_query=x", "_score=1",
         "_tag=", "_profile:below=x", "_security:in=x", "_tag:identifier=x",
         "_sort=name", "_sort=_id,name", "_sort=", "_count=-1",

@@ -128,3 +128,66 @@ async def test_the_misspelt_include_of_the_guide(hospital: Caller, admin: Caller
     made = await admin.create(service)
     found = await hospital.find("HealthcareService?_include=HealthCareService:location")
     assert found == [reference(made), reference(place)]
+
+
+TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+
+
+async def test_summary_and_elements_of_a_search(hospital: Caller) -> None:
+    """R4 search, Summary and Elements."""
+    made = await hospital.create(patient("1", birthDate="2001-02-03", maritalStatus={"text": "x"}))
+    meta = {**made["meta"], "tag": [TAG]}
+    for query, kept in (
+        ("_summary=true", {"name", "identifier", "birthDate"}),
+        ("_summary=text", set()),
+        ("_summary=data", {"name", "identifier", "birthDate", "maritalStatus"}),
+        ("_elements=birthDate,name", {"name", "birthDate"}),
+    ):
+        body = (await hospital.get(f"/Patient?{query}")).json()
+        [found] = [each["resource"] for each in body["entry"]]
+        wanted = {key: value for key, value in made.items() if key in kept | {"resourceType", "id"}}
+        assert found == {**wanted, "meta": meta}, query
+        assert (await hospital.get(f"/{reference(made)}?{query}")).json() == found
+        assert (await hospital.get(f"/{reference(made)}/_history/1?{query}")).json() == found
+        one = bundle("batch", entry("GET", f"{reference(made)}?{query}"))
+        assert (await hospital.send("POST", "", one)).json()["entry"][0]["resource"] == found
+    assert (await hospital.get("/Patient?_summary=false")).json()["entry"][0]["resource"] == made
+    assert (await hospital.get(f"/{reference(made)}?_summary=false")).json() == made
+
+
+async def test_summary_count(hospital: Caller) -> None:
+    """R4 search, Summary: count gives the number of matches alone, whatever _count says."""
+    await hospital.create(patient())
+    for query in ("_summary=count&_count=5", "_count=5&_summary=count", "_summary=count&_total=none"):
+        body = (await hospital.get(f"/Patient?{query}")).json()
+        assert (body["total"], "entry" in body) == (1, False)
+
+
+async def test_what_is_included_is_summarised_too(hospital: Caller) -> None:
+    """R4 search, Summary: text does not go with _include."""
+    _, _, tasked = await refer(hospital)
+    body = (await hospital.get("/Task?_summary=data&_include=Task:patient")).json()
+    assert [each["resource"]["meta"].get("tag") for each in body["entry"]] == [[TAG], [TAG]]
+    body = (await hospital.get("/Task?_elements=status&_include=Task:patient")).json()
+    assert [each["resource"]["meta"].get("tag") for each in body["entry"]] == [[TAG], None]
+    refused(await hospital.get("/Task?_summary=text&_include=Task:patient"), 400, "invalid")
+    assert await hospital.find("Task?_summary=text") == [tasked]
+
+
+async def test_a_part_is_no_update(hospital: Caller) -> None:
+    """R4 search, Elements: a part that is put back would delete the rest."""
+    made = await hospital.create(patient("1", birthDate="2001-02-03"))
+    part = (await hospital.get(f"/{reference(made)}?_summary=true")).json()
+    issue = refused(await hospital.update(part), 422)
+    assert issue["expression"] == ["Patient.meta.tag"]
+    refused(await hospital.send("PUT", "/Patient?identifier=1", part), 422)
+    answer = await hospital.send("POST", "", bundle("batch", entry("PUT", reference(made), part)))
+    assert answer.json()["entry"][0]["response"]["status"].startswith("422")
+    assert await hospital.read(reference(made)) == made
+
+
+async def test_a_part_of_what_one_may_not_see(hospital: Caller, stranger: Caller) -> None:
+    made = await hospital.create(patient("1"))
+    for query in ("_summary=text", "_elements=name"):
+        refused(await stranger.get(f"/{reference(made)}?{query}"), 404)
+        assert await stranger.find(f"Patient?{query}") == []
