@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from app.core.caller import Caller, Letter, Role
-from app.core.errors import Forbidden, Issue, Unprocessable
+from app.core.errors import Forbidden
 from app.fhir.registry import TYPES
 
 LETTERS: Mapping[str, Letter] = {
@@ -31,7 +31,8 @@ SERVICE_RECORDS = frozenset(
 PROVENANCE = frozenset({"Provenance"})
 """Written once, by the server or by who vouches for an import; nobody changes or removes it."""
 
-OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS
+SUBSCRIPTIONS = frozenset({"Subscription"})
+OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS | SUBSCRIPTIONS
 FULL: Mapping[Letter, frozenset[str]] = {"c": OWN | PROVENANCE, "u": OWN, "d": OWN}
 
 MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
@@ -41,30 +42,26 @@ MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
     # A sub-referral needs the requester's leave or a Consent, which nothing weighs yet: a partner creates no
     # ServiceRequest or Task. A partner that also refers registers a second client, as referrer.
     "provider": {
-        "c": DIRECTORY | SERVICE_RECORDS,
-        "u": DIRECTORY | SERVICE_RECORDS | {"Task"},
-        "d": DIRECTORY | SERVICE_RECORDS,
+        "c": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS,
+        "u": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | {"Task"},
+        "d": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS,
     },
 }
 """The types that each role may write at all; whose resource it is, is asked later. A type in no line is refused."""
 
 WRITES = frozenset({"create", "update", "delete"})
-SUBSCRIPTIONS_LATER = "Subscriptions by REST come with a later version; the operator uses `handoff webhook add`"
 
 
 def authorize(caller: Caller, interaction: str, resource_type: str | None) -> None:
     """Raises Forbidden where the caller's scopes or role do not allow an interaction on a type.
 
     ``interaction`` is a code of http://hl7.org/fhir/restful-interaction; ``resource_type`` is None for the whole
-    system. Raises Unprocessable for a write that is not offered yet, whoever asks.
+    system.
     """
     letter = LETTERS.get(interaction)
     if letter is None or (resource_type is None) != (interaction == "history-system"):
         raise ValueError(f"{interaction!r} on {resource_type!r} is no interaction of this server")
     writes = interaction in WRITES
-    if writes and resource_type == "Subscription":
-        issue = Issue("error", "not-supported", SUBSCRIPTIONS_LATER)
-        raise Unprocessable(SUBSCRIPTIONS_LATER, issues=(issue,))
     # The whole system is covered by a scope on every type, never by scopes on some.
     scoped = "*" if resource_type is None else resource_type
     known = resource_type is None or resource_type in TYPES

@@ -1,7 +1,7 @@
 """Takes due deliveries on a lease, and gives them back with what became of them."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,7 +52,8 @@ SELECT c.id, c.lease, c.attempts - c.forgiven, c.number, (SELECT h.suspect FROM 
        extract(epoch FROM clock_timestamp() - c.first_tried_at)::float8,
        w.id, w.organization, w.url, w.secret,
        e.topic, e.sequence, e.focus_type, e.focus_id, e.facts, e.created_at,
-       CASE WHEN w.previous_until > clock_timestamp() THEN w.previous_secret END
+       CASE WHEN w.previous_until > clock_timestamp() THEN w.previous_secret END,
+       e.focus_version, e.labelled, w.content, w.headers
 FROM claimed c JOIN webhook w ON w.id = c.webhook_id JOIN event e ON e.id = c.event_id
 """
 """Only the earliest undelivered one of a stream (webhook, referral) is due. Each webhook is looked at by itself, up to
@@ -111,6 +112,7 @@ class Claim:
     """A delivery under our lease; ``age`` is the seconds since its first attempt.
 
     ``attempts`` and ``age`` count from the last replay. ``previous_secret`` is there while a rotation's grace lasts.
+    ``content`` is empty, id-only or full-resource; None is the compact webhook.
     """
 
     id: int
@@ -122,7 +124,7 @@ class Claim:
     webhook_id: str
     organization: str
     url: str
-    secret: bytes
+    secret: bytes | None
     topic: str
     sequence: int
     focus_type: str
@@ -130,6 +132,10 @@ class Claim:
     facts: str
     created_at: datetime
     previous_secret: bytes | None = None
+    focus_version: int = 1
+    labelled: bool = False
+    content: str | None = None
+    headers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

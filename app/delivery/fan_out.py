@@ -9,12 +9,14 @@ BATCH = 500
 
 FAN_OUT = """
 WITH batch AS MATERIALIZED (
-    SELECT id, topic, referral, audience FROM event WHERE fanned_out_at IS NULL ORDER BY id LIMIT $1
+    SELECT id, topic, referral, audience, keys FROM event WHERE fanned_out_at IS NULL ORDER BY id LIMIT $1
 ), wanted AS (
     SELECT w.id AS webhook_id, b.id AS event_id, b.referral,
            row_number() OVER (PARTITION BY w.id ORDER BY b.id) AS place
     FROM batch b JOIN webhook w
       ON w.status <> 'off' AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
+     AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(w.filters) f
+                     WHERE NOT b.keys && ARRAY(SELECT jsonb_array_elements_text(f)))
 ), counted AS (
     UPDATE webhook w SET last_number = w.last_number + c.many
     FROM (SELECT webhook_id, count(*) AS many FROM wanted GROUP BY webhook_id) c

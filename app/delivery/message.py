@@ -9,6 +9,8 @@ from standardwebhooks import Webhook
 
 from app.delivery.claim import Claim
 
+FHIR_JSON = "application/fhir+json"
+AGENT = "Warm-Handoff"
 LINKED = ("task", "serviceRequest", "carePlan")
 
 
@@ -37,13 +39,31 @@ def message_id(claim: Claim) -> str:
     return f"evt_{claim.id}"
 
 
+def build_headers(claim: Claim) -> dict[str, str]:
+    """What goes with every message: its media type, and the subscriber's own headers."""
+    if claim.content is None:
+        return {"content-type": "application/json", "user-agent": AGENT}
+    return subscriber_headers(claim.headers)
+
+
+def subscriber_headers(lines: Sequence[str]) -> dict[str, str]:
+    """The headers of a FHIR notification; ``lines`` are ``Subscription.channel.header``."""
+    own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {"user-agent": AGENT, **own, "content-type": FHIR_JSON}
+
+
 def sign(secrets: Sequence[str], claim: Claim, body: str, now: datetime | None = None) -> dict[str, str]:
-    """The headers of one attempt, with a signature by each of the secrets, the first one first."""
+    """The headers that identify one attempt, with a signature by each of the secrets, the first one first."""
+    return sign_message(secrets, message_id(claim), body, now)
+
+
+def sign_message(secrets: Sequence[str], key: str, body: str, now: datetime | None = None) -> dict[str, str]:
+    """The headers of the message ``key``; without a secret it goes unsigned, as FHIR's own notifications do."""
+    if not secrets:
+        return {"webhook-id": key}
     moment = now or datetime.now(UTC)
     return {
-        "content-type": "application/json",
-        "user-agent": "Warm-Handoff",
-        "webhook-id": message_id(claim),
+        "webhook-id": key,
         "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(Webhook(each).sign(message_id(claim), moment, body) for each in secrets),
+        "webhook-signature": " ".join(Webhook(each).sign(key, moment, body) for each in secrets),
     }

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from app.access.release import may_leave
 from app.core.caller import Scope
 from app.core.errors import HandoffError
 from app.core.outbound import Outbound, OutboundFailure
 from app.delivery.claim import Claim, Result
-from app.delivery.message import build_body, sign
+from app.delivery.message import build_body, build_headers, sign
+from app.delivery.notification import build_notification
 from app.delivery.outcome import judge_answer, judge_silence
 from app.delivery.webhooks import open_secret
 from app.store.audience import may_see
+from app.store.read import read_version
 
 logger = logging.getLogger("handoff.delivery")
 
@@ -43,10 +46,19 @@ class Sender:
             scope = Scope((claim.organization,))
             if not await may_see(connection, scope, claim.focus_type, claim.focus_id):
                 return Result("withdrawn", reason="the organisation may not see the resource any more")
+            version = None
+            if claim.content not in (None, "empty"):
+                key = (claim.focus_type, claim.focus_id)
+                version = await read_version(connection, scope, *key, claim.focus_version)
         try:
-            body = build_body(claim, self.base_url)
+            if claim.content is None:
+                body = build_body(claim, self.base_url)
+            else:
+                withheld = claim.labelled or (version is not None and not may_leave(version, scope))
+                body = build_notification(claim, version, self.base_url, withheld=withheld)
             sealed = (claim.secret, claim.previous_secret)
-            headers = sign([self.open_secret(each) for each in sealed if each], claim, body)
+            headers = build_headers(claim)
+            headers |= sign([self.open_secret(each) for each in sealed if each], claim, body)
         except HandoffError as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0)
         except (ValueError, TypeError, KeyError) as error:

@@ -12,11 +12,21 @@ from app.core.errors import HandoffError, NotFound, Unprocessable
 from app.core.secrets import decrypt_secret, encrypt_secret
 from app.core.settings import Settings
 
+CRITERIA = "urn:warm-handoff:webhook"
+"""What the Subscription of a compact webhook has for its criteria."""
 PURPOSE = "webhook secret"
 PREFIX = "whsec_"
 SECRET_BYTES = 32
 LONGEST_URL = 2_000
 WHERE = ("Subscription.channel.endpoint",)
+
+PUT_SUBSCRIPTION = """
+INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status)
+VALUES ($1, $2, $3, ARRAY[$4::text], $5, $6::jsonb, $7, $8::text, $8::text)
+ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
+    filters = excluded.filters, headers = excluded.headers, status = excluded.status,
+    shown_status = excluded.shown_status, error = NULL, failing_since = NULL, handshake = NULL, handshake_until = NULL
+"""
 
 
 def check_endpoint(url: str, settings: Settings) -> None:
@@ -61,16 +71,38 @@ async def add_webhook(
     return show_secret(secret)
 
 
+async def put_subscription(
+    connection: Connection,
+    webhook_id: str,
+    *,
+    organization: str,
+    url: str,
+    topic: str,
+    content: str,
+    filters: str,
+    headers: Sequence[str],
+    status: str,
+) -> None:
+    """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
+
+    ``filters`` is JSON. A handshake under way is void: it asked for what was wanted before.
+    """
+    await connection.execute(PUT_SUBSCRIPTION, webhook_id, organization, url, topic, content, filters, headers, status)
+
+
 async def rotate_secret(connection: Connection, webhook_id: str, grace: float, secret_key: bytes) -> str:
     """A new secret; for ``grace`` seconds messages are signed with the one before it too. Raises NotFound.
 
-    An old secret that cannot be opened any more, since the server's key is another, signs nothing.
+    The first secret of a Subscription is made this way. An old one that cannot be opened any more, since the server's
+    key is another, signs nothing.
     """
-    old = await connection.fetchval("SELECT secret FROM webhook WHERE id = $1 FOR UPDATE", webhook_id)
-    if old is None:
+    row = await connection.fetchrow("SELECT secret FROM webhook WHERE id = $1 FOR UPDATE", webhook_id)
+    if row is None:
         raise NotFound(f"There is no webhook {webhook_id}")
+    old = row[0]
     try:
-        open_secret(secret_key, old)
+        if old is not None:
+            open_secret(secret_key, old)
     except HandoffError:
         old = None
     secret = secrets.token_bytes(SECRET_BYTES)

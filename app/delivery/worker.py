@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.core.outbound import open_outbound
 from app.core.settings import Settings
 from app.delivery.claim import Claim, Result, claim_due, finish
 from app.delivery.fan_out import fan_out
+from app.delivery.handshake import greet_requested
 from app.delivery.outcome import parse_schedule
 from app.delivery.send import Sender
 
@@ -50,6 +52,7 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
+            group.create_task(worker.greet())
 
 
 async def wait_for(wake: asyncio.Event, seconds: float) -> None:
@@ -75,6 +78,18 @@ class Worker:
     under_way: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     suspects: int = 0
+
+    async def greet(self) -> None:
+        """Carries out handshakes, as they are asked for."""
+        while not self.stop.is_set():
+            try:
+                if await greet_requested(self.sender):
+                    self.deliveries_due.set()
+                    continue
+            except DATABASE_AWAY as error:
+                logger.warning("The database is away from the handshakes: %s", type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), POLL)
 
     async def dispatch(self) -> None:
         """Listens, and fans out what no other worker is fanning out."""

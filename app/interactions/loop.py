@@ -7,6 +7,7 @@ import orjson
 from app.access.organizations import resolve_organization
 from app.core.errors import BusinessRule
 from app.core.ids import new_id
+from app.delivery.filters import index_keys
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.sharing import reopen_packages, settle_package
 from app.interactions.unit import SYSTEM, Unit
@@ -19,7 +20,14 @@ from app.interactions.versions import (
     replace_version,
 )
 from app.models.resources import REFERRAL_TYPES
-from app.referral.events import EventFacts, care_plan_events, task_events
+from app.referral.events import (
+    SERVICE_REQUEST_VERSION,
+    TASK_VERSION,
+    EventFacts,
+    care_plan_events,
+    task_events,
+    version_events,
+)
 from app.referral.follow import care_plan_follows, service_request_follows
 from app.referral.root import root_references
 from app.referral.server_task import make_task, needs_server_task
@@ -101,9 +109,13 @@ async def settle_change(
     after = None if after is None else {**after, "id": new.id}
     if new.type == "Task":
         await settle_task(unit, links, old, before, new, after)
+    elif new.type == "ServiceRequest" and after is None:
+        add_events(unit, new, before, version_events(SERVICE_REQUEST_VERSION, before, None))
     elif new.type == "ServiceRequest" and after is not None:
         if before is not None:
             await reopen_packages(unit, links, new)
+            row = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
+            add_events(unit, row, after, version_events(SERVICE_REQUEST_VERSION, before, after))
         if before is None or (before.get("status") != "active" and not await find_tasks(unit, new)):
             await make_server_tasks(unit, links, new, after)
     elif new.type == "CarePlan":
@@ -111,7 +123,9 @@ async def settle_change(
             await reopen_packages(unit, links, new)
             # Whoever the plan has come to be shared with hears of it too.
             new = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
-        add_events(unit, new, care_plan_events(before, after, version=new.version, by=name_actor(unit)))
+        add_events(
+            unit, new, after or before, care_plan_events(before, after, version=new.version, by=name_actor(unit))
+        )
 
 
 async def settle_task(
@@ -125,7 +139,8 @@ async def settle_task(
     known = focus and not focus.deleted and focus.owner_org == new.owner_org
     service_request = read_content(focus) if focus and known else None
     by = name_actor(unit)
-    add_events(unit, new, task_events(before, after, service_request, version=new.version, by=by))
+    add_events(unit, new, task, task_events(before, after, service_request, version=new.version, by=by))
+    add_events(unit, new, task, version_events(TASK_VERSION, before, after))
     ended = after is not None and after.get("status") in TERMINAL and (before or {}).get("status") not in TERMINAL
     if ended and focus and service_request:
         await follow_referral(unit, links, focus)
@@ -136,8 +151,11 @@ def name_actor(unit: Unit) -> str:
     return f"Organization/{unit.caller.organization}"
 
 
-def add_events(unit: Unit, row: Stored, facts: list[EventFacts]) -> None:
-    """Events of a row, known to its owner, its requester and whoever it is shared with."""
+def add_events(unit: Unit, row: Stored, resource: Resource | None, facts: list[EventFacts]) -> None:
+    """Events of a row with this content, known to its owner, its requester and whoever it is shared with."""
+    if not facts:
+        return
+    keys = index_keys({**(resource or {}), "resourceType": row.type, "id": row.id})
     audience = {row.owner_org, *row.shared_with}
     audience |= {each for each in (row.requester_org, row.assigned_org) if each}
     for each in facts:
@@ -149,6 +167,7 @@ def add_events(unit: Unit, row: Stored, facts: list[EventFacts]) -> None:
                 audience=tuple(sorted(audience)),
                 labelled=each.labelled,
                 facts=orjson.dumps(each.body).decode(),
+                keys=keys,
             )
         )
 
@@ -163,6 +182,7 @@ async def follow_referral(unit: Unit, links: Links, focus: Stored) -> None:
         new = await replace_version(unit, focus, service_request, after)
         links.loaded[new.key] = new
         await record_provenance(unit, new, "UPDATE", f"Its Tasks have ended: {status}")
+        add_events(unit, new, after, version_events(SERVICE_REQUEST_VERSION, service_request, after))
         service_request = after
     await follow_care_plans(unit, focus, service_request, tasks)
 
@@ -177,7 +197,7 @@ async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource
         if after is not None:
             new = await replace_version(unit, row, plan, after)
             await record_provenance(unit, new, "UPDATE", "An activity's referral has ended")
-            add_events(unit, new, care_plan_events(plan, after, version=new.version, by=name_actor(unit)))
+            add_events(unit, new, after, care_plan_events(plan, after, version=new.version, by=name_actor(unit)))
 
 
 async def find_tasks(unit: Unit, focus: Stored) -> list[Resource]:

@@ -7,7 +7,7 @@ from app.interactions.unit import SYSTEM, Unit, run_unit
 from app.interactions.versions import parse_stored, replace_version
 from app.store.read import read_resource
 
-SHOWN_AS = {"active": "active", "paused": "off", "off": "off", "error": "error"}
+SHOWN_AS = {"requested": "requested", "active": "active", "paused": "off", "off": "off", "error": "error"}
 """By http://hl7.org/fhir/subscription-status, which knows no pause."""
 PAUSED = "paused by the operator"
 

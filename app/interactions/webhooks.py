@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.ids import new_id
 from app.delivery.topics import check_topics
+from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret
 from app.delivery.webhooks import add_webhook as insert_webhook
-from app.delivery.webhooks import check_endpoint, delete_webhook, rotate_secret
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
 from app.interactions.read import read_resource
@@ -15,8 +15,6 @@ from app.interactions.versions import insert_version
 from app.interactions.writing import check_resource
 from app.store.read import read_resource as read_current
 from app.store.write import delete_resource
-
-CRITERIA = "urn:warm-handoff:webhook"
 
 
 async def add_webhook(

@@ -22,6 +22,7 @@ from app.interactions.adoption import adopt_server_task
 from app.interactions.links import Links, check_references, referred_keys
 from app.interactions.loop import place_resource, settle_change
 from app.interactions.sharing import share_with_requesters
+from app.interactions.subscriptions import settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
 from app.models.resources import REFERRAL_TYPES
@@ -91,8 +92,12 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     unit.issues += check_references(links, resource, key, root or name)
     if placement.referral == f"{name}/{key[1]}":
         await begin_referral(unit.connection, placement.referral)
+    if name == "Subscription":
+        resource.pop("error", None)  # the server's to tell
     new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
     await settle_change(unit, links, None, None, new, resource)
+    if name == "Subscription":
+        await settle_subscription(unit, None, new, resource, root or name)
     if name in SERVICE_RECORDS:
         about_referral = await share_with_requesters(unit, links, new, resource)
         if unit.caller.role == "provider" and not about_referral:
@@ -175,12 +180,16 @@ async def write_update(
         check_same_subject(before, resource, root or key[0])
     if placement.referral and placement.referral != current.referral:
         await begin_referral(unit.connection, placement.referral)
+    if key[0] == "Subscription":
+        resource.pop("error", None)
     new = await replace_version(unit, current, before, resource, placement)
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
     elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and not is_labelled(before):
         await withdraw_resource(unit.connection, key)
     await settle_change(unit, links, current, before, new, resource)
+    if key[0] == "Subscription":
+        await settle_subscription(unit, before, new, resource, root or key[0])
     return Written(new, created=False)
 
 
@@ -213,6 +222,8 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
     await links.load(referred_keys(before, unit.hub.base_url))
     gone = await delete_resource(unit.connection, *key, current.version)
     await settle_change(unit, links, current, before, gone, None)
+    if key[0] == "Subscription":
+        await settle_subscription(unit, before, gone, None, key[0])
     return gone
 
 

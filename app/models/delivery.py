@@ -5,6 +5,7 @@ and numbers them per webhook. Each try of a delivery is an attempt.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from app.models.resources import instant, key_text
@@ -32,8 +33,9 @@ NOW = text("clock_timestamp()")
 class Event(SQLModel, table=True):
     """Something that happened in a referral.
 
-    ``sequence`` numbers the events of one referral in commit order. ``audience`` are the organisations that may
-    hear of it. ``facts`` is the compact webhook's JSON as it was known in the transaction.
+    ``keys`` are the search values that filters are compared with. ``sequence`` numbers the events of one referral in
+    commit order. ``audience`` are the organisations that may hear of it. ``facts`` is the compact webhook's JSON as it
+    was known in the transaction.
     """
 
     __tablename__ = "event"
@@ -52,6 +54,7 @@ class Event(SQLModel, table=True):
     audience: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
     labelled: bool = Field(sa_column=Column(Boolean, nullable=False))
     facts: str = Field(sa_column=Column(Text, nullable=False))
+    keys: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False, server_default="{}"))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
     fanned_out_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
 
@@ -59,11 +62,15 @@ class Event(SQLModel, table=True):
 class Webhook(SQLModel, table=True):
     """An endpoint that wants events; ``id`` is that of its Subscription resource.
 
-    ``status`` is active, paused (by the operator), error (days of nothing but failure) or off (the receiver said 410);
-    ``shown_status`` is the one that the Subscription tells already. ``secret`` is sealed; until ``previous_until``
-    messages are signed with ``previous_secret`` too.
+    ``status`` is requested (until its handshake), active, paused (by the operator), error (a failed handshake, or days
+    of nothing but failure) or off (by the receiver's 410, or by the client); ``shown_status`` is the one that the
+    Subscription tells already. ``secret`` is sealed, and may be absent from a Subscription made over REST; until
+    ``previous_until`` messages are signed with ``previous_secret`` too.
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
+    ``content`` is the Backport guide's payload content; None is the compact webhook. ``filters`` are ANDed lists of
+    alternatives, compared with the event's keys. ``headers`` are sent along (``Name: value``). A handshake under way
+    holds ``handshake`` until ``handshake_until``.
     """
 
     __tablename__ = "webhook"
@@ -72,13 +79,18 @@ class Webhook(SQLModel, table=True):
     organization: str = Field(sa_column=Column(key_text(), nullable=False))
     url: str = Field(sa_column=Column(Text, nullable=False))
     topics: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
-    secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    secret: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     previous_secret: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     previous_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
     shown_status: str = Field(sa_column=Column(key_text(), nullable=False, server_default="active"))
     error: str | None = Field(sa_column=Column(Text, nullable=True))
     failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    content: str | None = Field(sa_column=Column(key_text(), nullable=True))
+    filters: Any = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    headers: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
+    handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))
+    handshake_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
 

@@ -15,6 +15,9 @@ STATUS_CHANGED = "referral-status-changed"
 TASK_ASSIGNED = "task-assigned"
 CARE_PLAN_CHANGED = "care-plan-changed"
 TOPICS = (STATUS_CHANGED, TASK_ASSIGNED, CARE_PLAN_CHANGED)
+"""What a compact webhook can ask for; the two below are the guide's and told to Subscriptions alone."""
+TASK_VERSION = "task-version"
+SERVICE_REQUEST_VERSION = "service-request-version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,22 @@ def task_events(
         facts |= {"status": new, "by": by}
         events.append(EventFacts(TASK_ASSIGNED, labelled, ids_only(facts) if labelled else facts))
     return events
+
+
+def version_events(topic: str, before: Resource | None, after: Resource | None) -> list[EventFacts]:
+    """The guide's own events, one for each version (SDOHCC, Checking Task Status, the Task and ServiceRequest topics).
+
+    A Task is told of unless it is a draft or no order; a ServiceRequest from its second version on.
+    """
+    resource = after or before
+    if resource is None:
+        return []
+    if topic == TASK_VERSION and (resource.get("status") == "draft" or resource.get("intent") != "order"):
+        return []
+    if topic == SERVICE_REQUEST_VERSION and before is None:
+        return []
+    labelled = any(is_labelled(each) for each in (before, after) if each)
+    return [EventFacts(topic, labelled, {})]
 
 
 def tell_status(resource: Resource | None, absent: str | None) -> str | None:

@@ -8,7 +8,10 @@ from app.core.database import Connection
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in a referral; ``facts`` is the compact webhook's JSON as far as it is known now."""
+    """One thing that happened in a referral.
+
+    ``facts`` is the compact webhook's JSON as far as it is known now; ``keys`` are what filters are compared with.
+    """
 
     topic: str
     referral: str
@@ -16,13 +19,14 @@ class Event:
     audience: tuple[str, ...]
     labelled: bool
     facts: str
+    keys: tuple[str, ...] = ()
 
 
 INSERT_EVENTS = """
 WITH written AS (
     SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bool[], $8::text[])
-    WITH ORDINALITY AS new(topic, referral, type, id, version, audience, labelled, facts, place)
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bool[], $8::text[], $9::text[])
+    WITH ORDINALITY AS new(topic, referral, type, id, version, audience, labelled, facts, keys, place)
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY referral ORDER BY place) AS step,
            count(*) OVER (PARTITION BY referral) AS many FROM written
@@ -31,8 +35,9 @@ WITH written AS (
     FROM (SELECT DISTINCT referral, many FROM placed) p WHERE r.id = p.referral
     RETURNING r.id, r.sequence - p.many AS before
 )
-INSERT INTO event (topic, referral, sequence, focus_type, focus_id, focus_version, audience, labelled, facts)
-SELECT topic, referral, before + step, type, p.id, version, string_to_array(audience, ' '), labelled, facts
+INSERT INTO event (topic, referral, sequence, focus_type, focus_id, focus_version, audience, labelled, facts, keys)
+SELECT topic, referral, before + step, type, p.id, version, string_to_array(audience, ' '), labelled, facts,
+       coalesce(string_to_array(nullif(keys, ''), chr(10)), '{}')
 FROM placed p JOIN numbered n ON n.id = p.referral ORDER BY place
 """
 
@@ -52,6 +57,8 @@ async def insert_events(connection: Connection, events: Sequence[Event]) -> None
         [" ".join(each.audience) for each in events],
         [each.labelled for each in events],
         [each.facts for each in events],
+        # No code and no reference holds a line break either (index_keys sees to it).
+        ["\n".join(each.keys) for each in events],
     )
 
 

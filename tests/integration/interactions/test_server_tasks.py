@@ -52,7 +52,7 @@ async def test_a_client_without_the_scope_gets_its_task(world: World, ngo: Calle
     targets = [(await caller.read(each))["target"][0]["reference"] for each in await caller.find("Provenance")]
     assert targets == [f"{reference(made)}/_history/1"]
     topics = [row["topic"] for row in await world.pool.fetch("SELECT topic FROM event ORDER BY id")]
-    assert topics == ["referral-status-changed", "task-assigned"]
+    assert topics == ["referral-status-changed", "task-assigned", "task-version"]
 
 
 async def test_no_task_where_none_is_asked_for(hospital: Caller, asking: Caller) -> None:

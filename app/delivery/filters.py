@@ -1,0 +1,74 @@
+"""Filters of Subscriptions, compared with an event as sets of keys: the same values that a search would compare."""
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from app.core.errors import HandoffError, Unprocessable
+from app.core.settings import Settings
+from app.delivery.topics import FILTERS
+from app.fhir.registry import TYPES
+from app.search.extract import index_rows
+from app.search.parse import parse_search
+from app.search.plan import Criterion, IdCriterion, ReferenceCriterion, TokenCriterion
+
+Filter = list[str]
+"""Alternatives: an event matches where it has one of these keys."""
+
+
+def index_keys(resource: dict[str, Any]) -> tuple[str, ...]:
+    """The keys of one version of a resource, for each search parameter that a filter of its type may use."""
+    kept = TYPES[resource["resourceType"]]
+    keys = [f"_id={resource['id']}"]
+    for code in FILTERS[kept.name][1:]:
+        parameter = kept.parameter(code)
+        for row in index_rows(parameter, resource) if parameter else ():
+            keys += token_keys(code, *row) if len(row) == 2 else [f"{code}={row[0]}"]
+    return tuple(dict.fromkeys(key for key in keys if "\n" not in key))
+
+
+def token_keys(code: str, system: str, value: str) -> list[str]:
+    """One for each way to search a token: code, system|code, system|."""
+    return [f"{code}={value}", f"{code}|{system}|{value}", f"{code}|{system}|"]
+
+
+def parse_filter(text: str, resource_type: str, settings: Settings, base_url: str, where: str) -> list[Filter]:
+    """The filters of ``Task?owner=x``, ``owner=x`` or ``Task.owner=x``, joined by AND.
+
+    ``where`` is the FHIRPath of the text. Raises Unprocessable for anything that would not be obeyed.
+    """
+    head, mark, query = text.partition("?")
+    if not mark:
+        query = text
+    elif head != resource_type:
+        raise Unprocessable(f"This topic is about {resource_type}, not {head!r}", (where,))
+    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    pairs = [(name.removeprefix(f"{resource_type}."), value) for name, value in pairs]
+    offered = FILTERS[resource_type]
+    unknown = [name for name, _ in pairs if name.partition(":")[0] not in offered]
+    if unknown or not pairs:
+        raise Unprocessable(
+            f"No filter {', '.join(unknown) or 'is given'} here; for {resource_type} there are: {', '.join(offered)}",
+            (where,),
+        )
+    try:
+        plan = parse_search(resource_type, pairs, settings, base_url)
+        return [alternatives(each) for each in plan.criteria]
+    except HandoffError as error:
+        raise Unprocessable(error.diagnostics, (where,)) from error
+
+
+def alternatives(criterion: Criterion) -> Filter:
+    """The keys that meet one criterion. Raises Unprocessable for a comparison that keys cannot make."""
+    match criterion:
+        case IdCriterion(ids):
+            return [f"_id={each}" for each in ids]
+        case ReferenceCriterion(parameter, targets):
+            return [f"{parameter.code}={each}" for each in targets]
+        case TokenCriterion(parameter, values):
+            return [
+                f"{parameter.code}={each.code}"
+                if each.system is None
+                else f"{parameter.code}|{each.system}|{each.code or ''}"
+                for each in values
+            ]
+    raise Unprocessable("A filter compares ids, codes and references, without :missing")
