@@ -25,6 +25,11 @@ def test_up_down_and_up_again_with_data(empty_url: str) -> None:
         empty_url,
         "INSERT INTO patient (id, version, last_updated, content, owner_org) VALUES ('p', 1, now(), '{}', 'o')",
     )
+    run_sql(
+        empty_url,
+        "INSERT INTO webhook (id, organization, url, topics, content) "
+        "VALUES ('s', 'o', 'https://ehr.example/hook', '{task-version}', 'id-only')",
+    )
     upgrade_database(empty_url)
     downgrade_database(empty_url, "base")
     upgrade_database(empty_url)

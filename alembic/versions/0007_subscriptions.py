@@ -1,15 +1,15 @@
 """Subscriptions over REST: payload content, filters, headers and the handshake
 
-Revision ID: 0006_subscriptions
-Revises: 0005_mark
+Revision ID: 0007_subscriptions
+Revises: 0006_tally
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = '0006_subscriptions'
-down_revision = '0005_mark'
+revision = '0007_subscriptions'
+down_revision = '0006_tally'
 branch_labels = None
 depends_on = None
 
