@@ -17,6 +17,7 @@ from app.core.operator_database import find_database
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.delivery.overview import list_changed
+from app.delivery.retention import keep_young
 from app.delivery.worker import DATABASE_AWAY, run_delivery
 from app.interactions.hub import Hub
 
@@ -51,11 +52,12 @@ async def run_worker(settings: Settings) -> None:
         statement_timeout=settings.statement_timeout,
     )
     showing = asyncio.create_task(keep_statuses_shown(pool, settings, stop))
+    tidying = asyncio.create_task(keep_young(pool, settings, stop))
     try:
         await run_delivery(pool, settings, load_secret_key(settings), stop)
     finally:
         stop.set()
-        await showing
+        await asyncio.gather(showing, tidying)
         await pool.close()
 
 

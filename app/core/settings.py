@@ -73,6 +73,19 @@ class Settings(BaseSettings):
     webhook_lease: float = Field(
         default=60.0, description="Seconds after which another worker may take a claimed delivery."
     )
+    event_retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which an event is deleted with its deliveries and attempts, once all of them ended as "
+        "long ago; what is queued stays. Unset, for good.",
+    )
+    dead_letter_retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which a dead letter no longer keeps its event; unset, it does until it is replayed.",
+    )
     metrics: Literal["off", "admin", "open"] = Field(
         default="off",
         description="Who may read /metrics: nobody, clients of role admin by their access token, or everyone who "

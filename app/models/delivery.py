@@ -106,6 +106,7 @@ class Delivery(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("webhook_id", "number"),
+        Index("delivery_by_event", "event_id"),
         Index("delivery_due", "webhook_id", "due_at", "id", postgresql_where=text("state = 'queued'")),
         Index(
             "delivery_stream",

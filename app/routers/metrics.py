@@ -14,7 +14,7 @@ from app.routers.requests import check_no_query, find_caller
 
 router = APIRouter(tags=["Operations"])
 
-STATUSES = ("active", "paused", "error", "off")
+STATUSES = ("requested", "active", "paused", "error", "off")
 GAUGES: tuple[tuple[str, str, Callable[[WebhookFigures], float]], ...] = (
     ("handoff_deliveries_queued", "Deliveries that are still to be made.", lambda each: each.queued),
     ("handoff_deliveries_oldest_seconds", "Age of the event that has waited longest.", lambda each: each.oldest),
