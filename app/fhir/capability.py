@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter
+from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter, list_returning
 
 Json = dict[str, Any]
 
@@ -92,6 +92,8 @@ def _describe_type(kept: ResourceType) -> Json:
     if kept.includes:
         described["searchInclude"] = [f"{kept.name}:{code}" for code in kept.includes]
     parameters = (_describe_parameter(each) for each in (*COMMON_SEARCH, *kept.search))
+    if returning := list_returning(kept):
+        described["searchRevInclude"] = returning
     described["searchParam"] = [*_COMMON_PARAMETERS, *parameters]
     return described
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from app.fhir.registry import RESOURCE_NAMES, TYPES, ResourceType, SearchParameter
+from app.fhir.registry import RESOURCE_NAMES, TYPES, ResourceType, SearchParameter, list_returning
 
 Json = dict[str, Any]
 
@@ -72,10 +72,16 @@ def build_search_parameters(kept: ResourceType, offered: Collection[str]) -> dic
         built[each.code] = {"name": each.code, "in": "query", "description": _describe(each), "schema": schema}
     includes = [f"{kept.name}:{code}" for code in kept.includes]
     if includes and "_include" in offered:
-        built["_include"] = _list_values("_include", "Also answers what the matches refer to.", includes)
+        built["_include"] = _list_values(
+            "_include",
+            "Also answers what the matches refer to: Type:code, Type:code:TargetType, Type:* or *.",
+            includes,
+        )
     returning = list_returning(kept)
     if returning and "_revinclude" in offered:
-        built["_revinclude"] = _list_values("_revinclude", "Also answers what refers to the matches.", returning)
+        built["_revinclude"] = _list_values(
+            "_revinclude", "Also answers what refers to the matches: Type:code or Type:*.", returning
+        )
     return built
 
 
@@ -87,16 +93,6 @@ def build_common_parameters(offered: Collection[str]) -> dict[str, Json]:
             shape = {"type": "array", "items": schema} if name in REPEATED else schema
             built[name] = {"name": name, "in": "query", "description": meaning, "schema": shape}
     return built
-
-
-def list_returning(kept: ResourceType) -> list[str]:
-    """``Type:code`` of every include of another type that may lead to this one."""
-    return [
-        f"{other.name}:{code}"
-        for other in TYPES.values()
-        for code in other.includes
-        if (parameter := other.parameter(code)) and kept.name in parameter.targets
-    ]
 
 
 def _describe(parameter: SearchParameter) -> str:

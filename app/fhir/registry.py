@@ -179,6 +179,16 @@ TYPES: Mapping[str, ResourceType] = MappingProxyType(_load_types())
 """The resource types that this server keeps, by name."""
 
 
+def list_returning(kept: ResourceType) -> list[str]:
+    """``Type:code`` of every include of another type that may lead to this one."""
+    return [
+        f"{other.name}:{code}"
+        for other in TYPES.values()
+        for code in other.includes
+        if (parameter := other.parameter(code)) and kept.name in parameter.targets
+    ]
+
+
 @cache
 def _parameters_by_code(resource_type: str) -> dict[str, SearchParameter]:
     return {each.code: each for each in TYPES[resource_type].indexed}

@@ -11,7 +11,7 @@ from app.store.locks import lock_condition
 from app.store.rows import Stored
 from app.store.search import search_resources
 
-NO_CRITERIA = frozenset({"_sort", "_count", "_cursor", "_include", "_total", "_summary", "_elements"})
+NO_CRITERIA = frozenset({"_sort", "_count", "_cursor", "_include", "_revinclude", "_total", "_summary", "_elements"})
 """Search parameters that shape an answer and cannot tell one resource from another."""
 
 

@@ -31,9 +31,11 @@ async def search_type(
 async def find_page(
     connection: Connection, scope: Scope, caller: Caller, plan: SearchPlan, most_included: int, mark: datetime | None
 ) -> Page:
-    """One page; an include hands out only what the caller's scopes would let it read.
+    """One page; an include hands out only what the caller's scopes would let it read, or search and read.
 
     ``mark`` is the polling mark, read before; it counts only where the search polls.
     """
+    may_find = tuple(each for each in plan.revincludes if caller.may(each.type, "s"))
+    plan = replace(plan, revincludes=may_find)
     page = await search_resources(connection, scope, plan, most_included, mark if plan.polls else None)
     return replace(page, included=[each for each in page.included if caller.may(each.type, "r")])

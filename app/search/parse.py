@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
-from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter
+from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, list_returning
 from app.fhir.subset import Subset, parse_elements, parse_summary
 from app.search.cursor import read_cursor
 from app.search.dates import parse_interval
@@ -16,6 +16,7 @@ from app.search.plan import (
     Criterion,
     Cursor,
     IdCriterion,
+    Include,
     LastUpdatedCriterion,
     MissingCriterion,
     NotCriterion,
@@ -54,7 +55,8 @@ class Draft:
     descending: bool = False
     count: int = 0
     cursor: Cursor | None = None
-    includes: list[SearchParameter] = field(default_factory=list)
+    includes: list[Include] = field(default_factory=list)
+    revincludes: list[Include] = field(default_factory=list)
     total: bool = False
     counts_only: bool = False
     subset: Subset | None = None
@@ -104,7 +106,8 @@ def parse_search(
         descending=draft.descending,
         count=0 if draft.counts_only else draft.count,
         cursor=check_cursor(draft),
-        includes=tuple(draft.includes),
+        includes=tuple(dict.fromkeys(draft.includes)),
+        revincludes=tuple(dict.fromkeys(draft.revincludes)),
         self_query=tuple(understood),
         total=draft.total,
         subset=check_subset(draft),
@@ -191,8 +194,8 @@ def set_subset(draft: Draft, subset: Subset | None, code: str) -> None:
 
 def check_subset(draft: Draft) -> Subset | None:
     """Raises Invalid for a text summary with includes, which R4 forbids (search, Summary)."""
-    if draft.subset and draft.subset.mode == "text" and draft.includes:
-        raise Invalid("_summary=text does not go with _include", ("_summary",))
+    if draft.subset and draft.subset.mode == "text" and (draft.includes or draft.revincludes):
+        raise Invalid("_summary=text does not go with _include or _revinclude", ("_summary",))
     return draft.subset
 
 
@@ -210,16 +213,36 @@ def read_cursor_parameter(draft: Draft, value: str) -> None:
 
 
 def read_include(draft: Draft, value: str) -> None:
+    kept = draft.resource_type
+    if value == "*":
+        value = f"{kept.name}:*"
+    draft.includes += find_includes("_include", value, [f"{kept.name}:{code}" for code in kept.includes])
+
+
+def read_revinclude(draft: Draft, value: str) -> None:
+    kept = draft.resource_type
+    found = find_includes("_revinclude", value, list_returning(kept))
+    if any(each.target not in (None, kept.name) for each in found):
+        raise Unsupported(f"_revinclude leads to {kept.name} here", ("_revinclude",))
+    draft.revincludes += [replace(each, target=None) for each in found]
+
+
+def find_includes(code: str, value: str, known: list[str]) -> list[Include]:
+    """What ``Type:code``, ``Type:code:TargetType`` or ``Type:*`` names among the known. Raises Unsupported."""
     for alias, name in INCLUDE_ALIASES.items():
         if value.startswith(alias):
             value = name + value.removeprefix(alias)
-    parts = value.split(":")
-    known = [f"{draft.resource_type.name}:{code}" for code in draft.resource_type.includes]
-    if len(parts) != 2 or ":".join(parts) not in known:
-        raise Unsupported(f"_include takes {', '.join(known) or 'nothing'} here", ("_include",))
-    parameter = draft.resource_type.parameter(parts[1])
-    if parameter and parameter not in draft.includes:
-        draft.includes.append(parameter)
+    source, _, rest = value.partition(":")
+    name, typed, target = rest.partition(":")
+    found = []
+    for each in known:
+        of, _, path = each.partition(":")
+        parameter = TYPES[of].parameter(path)
+        if parameter and of == source and name in (path, "*") and (not typed or target in parameter.targets):
+            found.append(Include(of, parameter, target or None))
+    if not found:
+        raise Unsupported(f"{code} takes {', '.join(known) or 'nothing'} here", (code,))
+    return found
 
 
 def check_cursor(draft: Draft) -> Cursor | None:
@@ -235,6 +258,7 @@ SPECIAL: dict[str, Callable[[Draft, str], None]] = {
     "_count": read_count,
     "_sort": read_sort,
     "_include": read_include,
+    "_revinclude": read_revinclude,
     "_total": read_total,
     "_summary": read_summary,
     "_elements": read_elements,

@@ -121,6 +121,22 @@ OPEN_BELOW = frozenset({"ne", "lt", "le", "eb"})
 
 
 @dataclass(frozen=True, slots=True)
+class Include:
+    """A reference parameter of ``type`` to follow, forwards for ``_include``, backwards for ``_revinclude``.
+
+    ``target`` keeps references to one type alone; None keeps all.
+    """
+
+    type: str
+    parameter: SearchParameter
+    target: str | None = None
+
+    def admits(self, reference: str) -> bool:
+        """Whether this reference is to be followed."""
+        return self.target is None or reference.startswith(f"{self.target}/")
+
+
+@dataclass(frozen=True, slots=True)
 class Cursor:
     """The sort key and id of the last row of the page before, and the mark that all pages of a poll stay below."""
 
@@ -139,7 +155,8 @@ class SearchPlan:
     descending: bool
     count: int
     cursor: Cursor | None = None
-    includes: tuple[SearchParameter, ...] = ()
+    includes: tuple[Include, ...] = ()
+    revincludes: tuple[Include, ...] = ()
     self_query: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood, for the answer's ``self`` link."""
     total: bool = False

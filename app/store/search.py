@@ -9,7 +9,7 @@ from app.core.errors import TooCostly
 from app.fhir.registry import TYPES
 from app.models.resources import column_names
 from app.search.plan import Cursor, SearchPlan
-from app.store.criteria import Binder, render_criterion
+from app.store.criteria import Binder, render_criterion, render_value
 from app.store.read import load_resources, read_row
 from app.store.rows import Key, Stored
 from app.store.statements import audience_parameter, filter_visible, row_columns
@@ -46,8 +46,7 @@ def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) 
         at = binder.add(plan.cursor.last_updated, "timestamptz") if by_time else None
         conditions.append(f"(r.last_updated, r.id) {sign} ({at}, {key})" if by_time else f"r.id {sign} {key}")
     order = f"r.last_updated {direction}, r.id {direction}" if by_time else f"r.id {direction}"
-    single = [each for each in plan.includes if not each.in_rows]
-    extra = "".join(f", r.{column_names(each)[0]}" for each in single)
+    extra = "".join(f", r.{column_names(each.parameter)[0]}" for each in plan.includes if not each.parameter.in_rows)
     statement = (
         f"SELECT {row_columns(plan.type)}{extra} FROM {TYPES[plan.type].table} r "
         f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {binder.add(plan.count + 1, 'bigint')}"
@@ -75,15 +74,21 @@ async def search_resources(
     if more:
         last = matches[-1]
         following = Cursor(last.last_updated if plan.sort == "_lastUpdated" else None, last.id, mark)
-    included: list[Stored] = []
+    included: dict[Key, Stored] = {}
     if plan.includes and matches:
-        targets = {value for row in rows for value in tuple(row)[11:] if value}
+        single = [each for each in plan.includes if not each.parameter.in_rows]
+        pairs = [pair for row in rows for pair in zip(single, tuple(row)[11:], strict=True)]
+        targets = {value for include, value in pairs if value and include.admits(value)}
         targets |= await find_child_targets(connection, plan, matches)
         included = await load_included(connection, scope, targets, matches, most_included)
+    if plan.revincludes and matches:
+        included |= await load_referring(connection, scope, plan, matches, most_included)
+        check_included(len(included), most_included)
     total = len(matches) if plan.total else None
     if plan.total and (plan.cursor or following):
         total = await count_matches(connection, scope, plan, mark)
-    return Page(matches, included, following, mark, total)
+    beside = [included[key] for key in sorted(included)]
+    return Page(matches, beside, following, mark, total)
 
 
 async def count_matches(connection: Connection, scope: Scope, plan: SearchPlan, mark: datetime | None) -> int:
@@ -98,22 +103,23 @@ async def count_matches(connection: Connection, scope: Scope, plan: SearchPlan, 
 
 async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:
     """The targets of included parameters whose values are child rows."""
-    codes = [each.stored_as for each in plan.includes if each.in_rows]
-    if not codes:
+    follow = [each for each in plan.includes if each.parameter.in_rows]
+    if not follow:
         return set()
     rows = await connection.fetch(
-        "SELECT target FROM search_reference WHERE type = $1 AND id = ANY($2) AND parameter = ANY($3)",
+        "SELECT parameter, target FROM search_reference WHERE type = $1 AND id = ANY($2) AND parameter = ANY($3)",
         plan.type,
         [each.id for each in matches],
-        codes,
+        [each.parameter.stored_as for each in follow],
     )
-    return {row[0] for row in rows}
+    found = [(each, row[1]) for row in rows for each in follow if each.parameter.stored_as == row[0]]
+    return {target for include, target in found if include.admits(target)}
 
 
 async def load_included(
     connection: Connection, scope: Scope, targets: set[str], matches: list[Stored], most: int
-) -> list[Stored]:
-    """The targets that the scope sees and that are not matches themselves, in order of type and id.
+) -> dict[Key, Stored]:
+    """The targets that the scope sees and that are not matches themselves.
 
     Raises TooCostly rather than leave any out.
     """
@@ -123,7 +129,31 @@ async def load_included(
         name, _, resource_id = target.partition("/")
         if name in TYPES and (name, resource_id) not in matched:
             keys.add((name, resource_id))
-    if len(keys) > most:
-        raise TooCostly(f"This page would include more than {most} resources: lower _count", ("_include",))
+    check_included(len(keys), most)
     found = await load_resources(connection, scope, keys)
-    return sorted((each for each in found.values() if not each.deleted), key=lambda each: each.key)
+    return {key: each for key, each in found.items() if not each.deleted}
+
+
+def check_included(number: int, most: int) -> None:
+    """Raises TooCostly rather than leave any out."""
+    if number > most:
+        raise TooCostly(f"This page would include more than {most} resources: lower _count", ("_include",))
+
+
+async def load_referring(
+    connection: Connection, scope: Scope, plan: SearchPlan, matches: list[Stored], most: int
+) -> dict[Key, Stored]:
+    """What the scope sees of the resources that refer to the matches, at most one more than ``most`` of each kind."""
+    binder = Binder([audience_parameter(scope)])
+    targets = binder.add([each.reference for each in matches], "text[]")
+    limit = binder.add(most + 1, "bigint")
+    parts = [
+        f"(SELECT {row_columns(each.type)} FROM {TYPES[each.type].table} r WHERE NOT r.deleted "
+        f"AND {filter_visible(each.type, scope, 1)} "
+        f"AND {render_value(each.parameter, 'target', f'= ANY({targets})', each.type)} LIMIT {limit})"
+        for each in plan.revincludes
+    ]
+    rows = await connection.fetch(" UNION ALL ".join(parts), *binder.values)
+    matched = {each.key for each in matches}
+    found = {stored.key: stored for stored in map(read_row, rows)}
+    return {key: stored for key, stored in found.items() if key not in matched}

@@ -2,8 +2,17 @@
 
 from typing import Any
 
-from tests.api import Caller
-from tests.integration.interactions.samples import bundle, entry, patient, refer, reference, refused, task
+from tests.api import Caller, World
+from tests.integration.interactions.samples import (
+    bundle,
+    entry,
+    patient,
+    refer,
+    reference,
+    refused,
+    service_request,
+    task,
+)
 from tests.integration.interactions.test_search import BASE, FORM, follow
 
 LENIENT = {"Prefer": "handling=lenient"}
@@ -191,3 +200,69 @@ async def test_a_part_of_what_one_may_not_see(hospital: Caller, stranger: Caller
     for query in ("_summary=text", "_elements=name"):
         refused(await stranger.get(f"/{reference(made)}?{query}"), 404)
         assert await stranger.find(f"Patient?{query}") == []
+
+
+async def test_revinclude(hospital: Caller) -> None:
+    """R4 search, Including other resources: what refers to the matches, each once, after them."""
+    who, asked, tasked = await refer(hospital)
+    other = reference(await hospital.create(patient("other")))
+    body = (await hospital.get("/Patient?_revinclude=Task:patient&_revinclude=ServiceRequest:patient&_count=9")).json()
+    names = [reference(each["resource"]) for each in body["entry"]]
+    assert names == [*sorted([who, other]), asked, tasked]
+    assert modes(body) == ["match", "match", "include", "include"]
+    both = "Patient?_id={}&_revinclude=Task:patient&_revinclude=Task:subject:Patient"
+    assert await hospital.find(both.format(who.removeprefix("Patient/"))) == [who, tasked]
+    assert await hospital.find(both.format(other.removeprefix("Patient/"))) == [other]
+    everything = await hospital.find("ServiceRequest?_revinclude=Task:*&_include=*")
+    assert (everything[0], tasked in everything, who in everything) == (asked, True, True)
+    await hospital.send("DELETE", f"/{tasked}")
+    assert await hospital.find("ServiceRequest?_revinclude=Task:focus") == [asked]
+
+
+async def test_a_revinclude_by_rows(hospital: Caller) -> None:
+    """A parameter with many values is kept as rows."""
+    _, asked, _ = await refer(hospital)
+    about = {"reference": asked}
+    who = await hospital.create(patient())
+    subject = {"reference": reference(who)}
+    noted = await hospital.create(
+        {"resourceType": "Communication", "status": "completed", "basedOn": [about], "subject": subject}
+    )
+    assert await hospital.find("ServiceRequest?_revinclude=Communication:based-on") == [asked, reference(noted)]
+
+
+async def test_a_revinclude_gives_only_what_one_sees(
+    world: World, hospital: Caller, ngo: Caller, stranger: Caller
+) -> None:
+    """Half of what refers to the Patient belongs to others: the filter is in the statement, and checked again."""
+    who, asked, tasked = await refer(hospital)
+    hidden = reference(await hospital.create(service_request(who)))
+    query = f"Patient?_id={who.removeprefix('Patient/')}&_revinclude=ServiceRequest:patient&_revinclude=Task:patient"
+    assert set(await hospital.find(query)) == {who, asked, hidden, tasked}
+    assert set(await ngo.find(query)) == {who, asked, tasked}
+    assert await stranger.find(query) == []
+    theirs = reference(await stranger.create(service_request(who)))
+    assert theirs not in await hospital.find(query)
+    narrow = await world.caller("hospital", scopes="system/Patient.rs system/Task.r system/ServiceRequest.s")
+    assert await narrow.find(query) == [who]
+    public = await stranger.find("Organization?_id=ngo&_revinclude=Task:owner")
+    assert public == ["Organization/ngo"]
+
+
+async def test_a_revinclude_is_bounded(world: World, hospital: Caller) -> None:
+    """More than HANDOFF_MAX_INCLUDES is refused, never cut."""
+    world.hub.settings = world.settings.model_copy(update={"max_includes": 2})
+    who = reference(await hospital.create(patient()))
+    for n in range(3):
+        assert len(await hospital.find("Patient?_revinclude=ServiceRequest:patient")) == 1 + n
+        await hospital.create(service_request(who))
+    refused(await hospital.get("/Patient?_revinclude=ServiceRequest:patient"), 400, "too-costly")
+
+
+async def test_an_include_of_one_target_type(hospital: Caller, ngo: Caller) -> None:
+    """R4 search, Including other resources: Type:code:TargetType."""
+    _, asked, tasked = await refer(hospital)
+    assert await hospital.find("Task?_include=Task:owner:Organization") == [tasked, "Organization/ngo"]
+    assert await hospital.find("Task?_include=Task:owner:Practitioner") == [tasked]
+    assert "Organization/ngo" in await ngo.find("Task?_include=Task:owner:Organization")
+    assert await hospital.find("Task?_include=Task:focus:ServiceRequest") == [tasked, asked]
