@@ -1,5 +1,6 @@
 """Front door: builds the web application."""
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
 from app.routers import docs, fhir, health, metrics, oauth
+from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
 
@@ -52,9 +54,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.hub = Hub(settings, pool, f"{public_url}/fhir")
         app.state.secret_key = load_secret_key(settings)
         app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
+        # What was made at the start stays: no later collection need look at it again.
+        gc.freeze()
         try:
             yield
         finally:
+            gc.unfreeze()
             await app.state.hub.announcer.close()
             await pool.close()
 
@@ -66,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)
+    app.add_middleware(Dispatcher, routes=[*oauth.router.routes, *fhir.router.routes], answer_error=handle_error)
     app.add_exception_handler(HandoffError, handle_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)

@@ -1,13 +1,11 @@
-"""Asks fhir.resources, which knows R4B, about a resource that the R4 tables find well-formed."""
+"""Asks fhir.resources, which knows R4B, about a resource that holds something beyond the R4 tables."""
 
 from functools import cache
 from typing import Any
 
-from fhir.resources.R4B import get_fhir_model_class
 from pydantic import BaseModel, ValidationError
 
 from app.fhir.findings import Findings
-from app.fhir.registry import TYPES
 from app.fhir.shapes import SHAPES, SIBLING, Element, Shape
 
 SHELLS = ("Bundle", "CapabilityStatement", "OperationOutcome", "Parameters")
@@ -25,15 +23,14 @@ _DECIDED = frozenset({*_REASONS, "value_error"})
 
 @cache
 def _find_model(name: str) -> type[BaseModel] | None:
+    # Only where it is wanted: the models of all our types cost a process most of a second and 20 MB.
+    from fhir.resources.R4B import get_fhir_model_class
+
     try:
         model: type[BaseModel] = get_fhir_model_class(name)
     except (LookupError, ValueError):  # a type that R4B has dropped
         return None
     return model
-
-
-for _name in (*TYPES, *SHELLS):  # importing a model takes milliseconds that no request should wait for
-    _find_model(_name)
 
 
 def ask_models(resource: dict[str, Any], place: str, findings: Findings) -> None:

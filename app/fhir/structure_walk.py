@@ -16,19 +16,25 @@ _EXT_1 = "ext-1: an extension has either a value or extensions"
 
 
 class StructureWalk:
-    """One walk through one resource; what it finds goes to ``findings``."""
+    """One walk through one resource; what it finds goes to ``findings``.
 
-    __slots__ = ("context", "depth", "findings", "stopped")
+    ``undescribed`` tells afterwards whether it came upon a resource inside that the tables do not describe.
+    """
+
+    __slots__ = ("context", "depth", "findings", "stopped", "undescribed")
 
     def __init__(self, resource: dict[str, Any], findings: Findings) -> None:
         self.findings = findings
         self.context = Context(resource)
         self.depth = 0
         self.stopped = False
+        self.undescribed = False
 
     def walk_resource(self, node: dict[str, Any], place: str) -> None:
         """A resource whose type is known to be one of R4."""
-        self._walk_object(node, SHAPES.get(node["resourceType"], UNKNOWN_RESOURCE), place)
+        shape = SHAPES.get(node["resourceType"], UNKNOWN_RESOURCE)
+        self.undescribed = self.undescribed or shape is UNKNOWN_RESOURCE
+        self._walk_object(node, shape, place)
 
     def _walk_object(self, node: Any, shape: Shape, place: str) -> None:
         if not isinstance(node, dict):
@@ -134,6 +140,8 @@ class StructureWalk:
             self.findings.add("structure", f"{place}.resourceType", reason)
         elif element.key == "contained":
             self.walk_resource(value, place)
+        elif element.key != "resource":  # that one is validated on its own
+            self.undescribed = True
 
     def _walk_sibling(self, node: dict[str, Any], sibling: Any, element: Element, place: str) -> None:
         value = node.get(element.key)

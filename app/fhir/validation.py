@@ -18,14 +18,16 @@ def validate(resource: dict[str, Any], *, root: str | None = None) -> list[Issue
     ``root`` stands for the resource type at the start of every expression, such as
     ``Bundle.entry[3].resource``. Contained resources are validated too; those in the entries of a Bundle or
     in Parameters only have to be resources of R4, as each is validated on its own. The tables of R4 decide;
-    what passes them is put to fhir.resources as well.
+    what passes them and holds something that they do not describe is put to fhir.resources
+    (docs/decisions/0012-second-opinion.md).
     """
     findings = Findings()
     name = _read_type(resource, root, findings)
     if name is not None:
         place = root or name
-        StructureWalk(resource, findings).walk_resource(resource, place)
-        if not findings.count:
+        walk = StructureWalk(resource, findings)
+        walk.walk_resource(resource, place)
+        if walk.undescribed and not findings.count:
             ask_models(resource, place, findings)
     return findings.finish()
 
