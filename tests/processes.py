@@ -34,6 +34,14 @@ def runs_uvicorn(process: psutil.Process) -> bool:
         return False
 
 
+def runs_worker(process: psutil.Process) -> bool:
+    """Whether it is a delivery worker, and runs still."""
+    try:
+        return not has_ended(process) and "app.worker" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
 def await_that(condition: Callable[[], bool]) -> None:
     """Looks again and again until the condition holds."""
     deadline = time.monotonic() + PATIENCE
