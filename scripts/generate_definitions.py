@@ -162,7 +162,8 @@ def build_search(
     """The compiled search parameters that ``types.json`` switches on, by type; those of every type as ``Resource``."""
     official = read_search_parameters(directory)
     check_complete(official, types, read_json(DEFINITIONS / "search_left_out.json"))
-    compiler = Compiler({**structures, "Resource": {"elements": {"meta": {"type": "Meta"}}}}, value_sets)
+    kinds = {each["url"]: each["type"] for each in official.values()}
+    compiler = Compiler({**structures, "Resource": {"elements": {"meta": {"type": "Meta"}}}}, value_sets, kinds)
     rows = {"Resource": [compiler.compile("Resource", official["Resource", code]) for code in ON_EVERY_TYPE]}
     for name, line in types.items():
         for code in line["search"]:

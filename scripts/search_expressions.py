@@ -37,6 +37,13 @@ TRUTH = re.compile(r"(?P<path>[\w.]+)\.exists\(\) and (?P=path) != false")
 """``Patient.deceased``: a boolean, or a time whose presence says yes; absent says no."""
 
 
+MISNAMED = {
+    "http://hl7.org/fhir/SearchParameter/DocumentReference-relatesto": "token",
+    "http://hl7.org/fhir/SearchParameter/DocumentReference-relation": "reference",
+}
+"""Components of which R4 names each other's definition: DocumentReference ``relationship`` is code$target."""
+
+
 class CannotCompileError(Exception):
     """An expression has a form that the compiler does not know."""
 
@@ -57,21 +64,27 @@ class Cursor:
 
 
 class Compiler:
-    """Compiles search parameters against the tables of structures and of required value sets."""
+    """Compiles search parameters against the tables of structures and of required value sets.
 
-    def __init__(self, structures: dict[str, Json], value_sets: dict[str, Any]) -> None:
+    ``kinds`` are those of all parameters by url: the components of a composite name theirs so.
+    """
+
+    def __init__(self, structures: dict[str, Json], value_sets: dict[str, Any], kinds: dict[str, str]) -> None:
         self.structures = structures
         self.value_sets = value_sets
+        self.kinds = kinds
 
     def compile(self, resource_type: str, parameter: Json) -> Json:
         """The row of a parameter for one type; raises CannotCompileError where any part is unknown."""
         kind, code = parameter["type"], parameter["code"]
+        if kind == "composite":
+            return self.compile_composite(resource_type, parameter)
         if kind not in LEAF_TYPES:
             raise CannotCompileError(f"{resource_type}.{code}: parameters of kind {kind} are not known")
         parts = self.split_parts(resource_type, parameter)
         if truth := TRUTH.fullmatch(parts[0]):
             return self.compile_truth(resource_type, parameter, parts[0], truth["path"])
-        leaves = [leaf for part in parts for leaf in self.compile_part(resource_type, part, kind)]
+        leaves = [leaf for part in parts for leaf in self.fit(self.walk(resource_type, part), part, kind)]
         row: Json = {"code": code, "kind": kind, "url": parameter["url"], "expression": " | ".join(parts)}
         row["paths"] = [self.describe_leaf(leaf) for leaf in leaves]
         if kind == "reference":
@@ -79,6 +92,25 @@ class Compiler:
         versioned = kind == "reference" and any(leaf.type == "canonical" for leaf in leaves)
         row["many"] = len(parts) > 1 or versioned or any(leaf.many or leaf.type in MANY_VALUED for leaf in leaves)
         return row
+
+    def compile_composite(self, resource_type: str, parameter: Json) -> Json:
+        """The row of a composite: for each element that holds its components, these, compiled from there."""
+        parts = self.split_parts(resource_type, parameter)
+        paths = []
+        for context in [each for part in parts for each in self.walk(resource_type, part)]:
+            components = [self.compile_component(context.type, each) for each in parameter["component"]]
+            paths.append({**self.describe_leaf(context), "components": components})
+        row: Json = {"code": parameter["code"], "kind": "composite", "url": parameter["url"]}
+        return {**row, "expression": " | ".join(parts), "paths": paths, "many": True}
+
+    def compile_component(self, context: str, component: Json) -> Json:
+        """One component of a composite: its kind, and its paths from the element that holds it."""
+        definition = component["definition"]
+        kind = MISNAMED.get(definition) or self.kinds[definition]
+        parts = [each.strip() for each in component["expression"].split("|")]
+        leaves = [leaf for part in parts for leaf in self.fit(self.walk(context, f"{context}.{part}"), part, kind)]
+        row: Json = {"kind": kind, "paths": [self.describe_leaf(leaf) for leaf in leaves]}
+        return {**row, "targets": join_targets(leaves, [])} if kind == "reference" else row
 
     def compile_truth(self, resource_type: str, parameter: Json, expression: str, path: str) -> Json:
         """The row of a parameter that asks whether an element is there and not false."""
@@ -99,11 +131,11 @@ class Compiler:
             raise CannotCompileError(f"{resource_type}.{parameter['code']}: no expression for this type")
         return parts
 
-    def compile_part(self, resource_type: str, part: str, kind: str) -> list[Cursor]:
-        """The leaves of one operand: one, or one for each fitting type of an open choice."""
+    def walk(self, start: str, part: str) -> list[Cursor]:
+        """Where one operand ends, which begins with the type or backbone ``start``: several for an open choice."""
         bracket = part.startswith("(")
-        position = len(resource_type) + bracket
-        cursors = [Cursor((), resource_type)]
+        position = len(start) + bracket
+        cursors = [Cursor((), start)]
         while position < len(part):
             match = STEP.match(part, position)
             if match is None:
@@ -112,6 +144,10 @@ class Compiler:
             if match["cast"] and bracket and match.group().startswith(" as ") and not match["close"]:
                 raise CannotCompileError(f"{part}: bracket left open")
             cursors = [after for cursor in cursors for after in self.step(cursor, match, part)]
+        return cursors
+
+    def fit(self, cursors: list[Cursor], part: str, kind: str) -> list[Cursor]:
+        """The ends of an operand that the kind can search; only an open choice may have others too."""
         fitting = [cursor for cursor in cursors if cursor.type in LEAF_TYPES[kind]]
         if not fitting or (len(fitting) < len(cursors) and not all(cursor.choice for cursor in cursors)):
             raise CannotCompileError(f"{part}: {[c.type for c in cursors]} cannot be searched as {kind}")
@@ -126,7 +162,7 @@ class Compiler:
         if match["key"]:
             return [replace(cursor, where=(*cursor.where, (match["key"], match["value"])))]
         if match["cast"]:
-            cast = match["cast"]
+            cast = "dateTime" if match["cast"] == "DateTime" else match["cast"]  # so spelt in a composite
             if not cursor.choice and cursor.type == cast:
                 return [cursor]
             return [replace(cursor, choice="")] if cursor.choice and cursor.type == cast else []

@@ -9,7 +9,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-Kind = Literal["token", "reference", "string", "date", "uri", "number", "quantity"]
+Kind = Literal["token", "reference", "string", "date", "uri", "number", "quantity", "composite"]
 
 ROW_KINDS = {"uri": "reference", "number": "quantity"}
 """Kinds without a child table of their own: a URI is compared whole, as a target is; a number has no unit."""
@@ -28,7 +28,7 @@ class Path:
     the FHIR type at the leaf. ``only`` are the reference targets kept (``.where(resolve() is Patient)``;
     empty keeps all). ``where`` are equality filters on children of what ``steps`` end at (``.where(system='email')``);
     ``tail`` are the steps from there to the leaf. ``systems`` are those that a required binding gives to a plain
-    code, each with its codes (none is every code).
+    code, each with its codes (none is every code). ``components`` are those of a composite, whose paths begin here.
     """
 
     steps: tuple[str, ...]
@@ -37,6 +37,7 @@ class Path:
     where: tuple[tuple[str, str], ...] = ()
     tail: tuple[str, ...] = ()
     systems: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    components: tuple["SearchParameter", ...] = ()
 
     def find_system(self, code: str) -> str:
         """The system of a plain code; empty where the standard names none."""
@@ -65,7 +66,7 @@ class SearchParameter:
     @property
     def in_rows(self) -> bool:
         """Whether its values are indexed as rows of their own rather than in a column of the type's table."""
-        return self.many or self.kind in ("string", "number", "quantity")
+        return self.many or self.kind in ("string", "number", "quantity", "composite")
 
     @property
     def row_kind(self) -> str:
@@ -113,6 +114,7 @@ def _build_parameter(row: dict[str, Any]) -> SearchParameter:
             tuple((key, value) for key, value in path.get("where", ())),
             tuple(path.get("tail", ())),
             tuple((system, tuple(codes)) for system, codes in path.get("systems", {}).items()),
+            tuple(_build_parameter({**row, "targets": (), **each}) for each in path.get("components", ())),
         )
         for path in row["paths"]
     )

@@ -87,10 +87,35 @@ Index(
     SEARCH_QUANTITY.c.id,
 )
 
+SEARCH_COMPOSITE = build_child_table(
+    "search_composite",
+    Column("key_system", key_text(), nullable=False),
+    Column("key_code", key_text(), nullable=False),
+    Column("system", key_text()),
+    Column("code", key_text()),
+    Column("target", key_text()),
+    Column("folded", key_text()),
+    Column("low", Numeric),
+    Column("high", Numeric),
+    Column("since", instant()),
+    Column("until", instant()),
+)
+Index(
+    "search_composite_value",
+    SEARCH_COMPOSITE.c.type,
+    SEARCH_COMPOSITE.c.parameter,
+    SEARCH_COMPOSITE.c.key_code,
+    SEARCH_COMPOSITE.c.code,
+    SEARCH_COMPOSITE.c.low,
+    SEARCH_COMPOSITE.c.since,
+    SEARCH_COMPOSITE.c.id,
+)
+
 CHILD_TABLES: dict[str, Table] = {
     "token": SEARCH_TOKEN,
     "reference": SEARCH_REFERENCE,
     "string": SEARCH_STRING,
     "date": SEARCH_DATE,
     "quantity": SEARCH_QUANTITY,
+    "composite": SEARCH_COMPOSITE,
 }

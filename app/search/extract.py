@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from app.fhir.registry import TYPES, Path, SearchParameter
+from app.fhir.registry import TYPES, SearchParameter
+from app.search.elements import find_values
 from app.search.kinds import KINDS
 
 Row = tuple[Any, ...]
@@ -20,25 +21,6 @@ class IndexEntry:
 
     columns: tuple[Any, ...]
     rows: dict[str, tuple[Row, ...]]
-
-
-def walk_steps(node: Any, steps: tuple[str, ...]) -> Iterator[Any]:
-    """The values at the end of a path; lists are flattened at each step, as FHIRPath does."""
-    if isinstance(node, list):
-        for each in node:
-            yield from walk_steps(each, steps)
-    elif not steps:
-        if node is not None:
-            yield node
-    elif isinstance(node, dict) and (child := node.get(steps[0])) is not None:
-        yield from walk_steps(child, steps[1:])
-
-
-def find_values(resource: dict[str, Any], path: Path) -> Iterator[Any]:
-    """The elements that one path of a search parameter selects."""
-    for value in walk_steps(resource, path.steps):
-        if not path.where or (isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)):
-            yield from walk_steps(value, path.tail)
 
 
 def index_rows(parameter: SearchParameter, resource: dict[str, Any]) -> Iterator[Row]:

@@ -132,7 +132,7 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
             f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}",
             (key,),
         )
-    if modifier == "missing":
+    if modifier == "missing" and parameter.kind != "composite":
         draft.criteria.append(MissingCriterion(parameter, read_boolean(f"{key}:missing", value)))
         return
     values = draft.split(key, value)

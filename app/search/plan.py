@@ -78,6 +78,18 @@ class UriCriterion:
     values: tuple[str, ...]
 
 
+RowCriterion = TokenCriterion | ReferenceCriterion | StringCriterion | DateCriterion | NumberCriterion | UriCriterion
+"""What a child row can be compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeCriterion:
+    """Pairs of what the first and the second component of one element have to be."""
+
+    parameter: SearchParameter
+    pairs: tuple[tuple[TokenCriterion, RowCriterion], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class MissingCriterion:
     parameter: SearchParameter
@@ -101,18 +113,7 @@ class LastUpdatedCriterion:
     intervals: tuple[Interval, ...]
 
 
-Criterion = (
-    TokenCriterion
-    | ReferenceCriterion
-    | StringCriterion
-    | DateCriterion
-    | NumberCriterion
-    | UriCriterion
-    | MissingCriterion
-    | NotCriterion
-    | IdCriterion
-    | LastUpdatedCriterion
-)
+Criterion = RowCriterion | CompositeCriterion | MissingCriterion | NotCriterion | IdCriterion | LastUpdatedCriterion
 
 SortKey = Literal["_id", "_lastUpdated"]
 

@@ -7,6 +7,7 @@ from app.fhir.registry import SearchParameter
 from app.models.resources import column_names
 from app.models.search_rows import CHILD_TABLES, INDEXED_PREFIX
 from app.search.plan import (
+    CompositeCriterion,
     Criterion,
     DateCriterion,
     IdCriterion,
@@ -17,6 +18,7 @@ from app.search.plan import (
     NumberCriterion,
     NumberRange,
     ReferenceCriterion,
+    RowCriterion,
     StringCriterion,
     TokenCriterion,
     TokenValue,
@@ -108,6 +110,9 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
             return in_children(parameter, resource_type, any_of(number_condition(each, binder) for each in ranges))
         case DateCriterion(parameter, intervals):
             return render_date(parameter, intervals, resource_type, binder)
+        case CompositeCriterion(parameter, pairs):
+            conditions = any_of(pair_condition(first, second, binder) for first, second in pairs)
+            return in_children(parameter, resource_type, conditions)
 
 
 def any_of(conditions: Any) -> str:
@@ -155,12 +160,36 @@ def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], res
     return any_of(in_children(parameter, resource_type, token_condition(value, binder)) for value in values)
 
 
-def token_condition(value: TokenValue, binder: Binder) -> str:
+def pair_condition(first: TokenCriterion, second: RowCriterion, binder: Binder) -> str:
+    """On a row ``c`` of a composite: its key, then its value."""
+    keys = any_of(token_condition(each, binder, "key_") for each in first.values)
+    return f"({keys} AND {value_condition(second, binder)})"
+
+
+def value_condition(criterion: RowCriterion, binder: Binder) -> str:
+    """On the value columns of a composite's row ``c``."""
+    match criterion:
+        case TokenCriterion(_, tokens):
+            return any_of(token_condition(each, binder) for each in tokens)
+        case ReferenceCriterion(_, targets) | UriCriterion(_, targets):
+            return f"c.target {binder.one_of(targets)}"
+        case StringCriterion(_, texts, mode):
+            return any_of(string_condition(mode, each, binder) for each in texts)
+        case NumberCriterion(_, ranges):
+            return any_of(number_condition(each, binder) for each in ranges)
+        case DateCriterion(_, intervals):
+            return any_of(
+                compare(COMPARISONS[each.comparator], each, binder, low="c.since", high="c.until") for each in intervals
+            )
+
+
+def token_condition(value: TokenValue, binder: Binder, prefix: str = "") -> str:
+    """On ``c``; ``prefix`` is that of the columns."""
     parts = []
     if value.code is not None:
-        parts.append(f"c.code = {binder.add(value.code)}")
+        parts.append(f"c.{prefix}code = {binder.add(value.code)}")
     if value.system is not None:
-        parts.append(f"c.system = {binder.add(value.system)}")
+        parts.append(f"c.{prefix}system = {binder.add(value.system)}")
     return " AND ".join(parts)
 
 

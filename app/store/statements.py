@@ -78,6 +78,8 @@ def child_inserts(resource_type: str, first_parameter: int) -> str:
 
 
 def array_type(kind: str, column: str) -> str:
+    if column in ("since", "until"):
+        return "timestamptz[]"
     if column in ("low", "high"):
         return "timestamptz[]" if kind == "date" else "numeric[]"
     return "text[]"

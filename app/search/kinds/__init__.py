@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from app.fhir.registry import Path, SearchParameter
-from app.search.kinds import date, number, quantity, reference, string, token, uri
+from app.search.kinds import composite, date, number, quantity, reference, string, token, uri
 from app.search.plan import Criterion
 
 
@@ -27,3 +27,4 @@ KINDS: dict[str, Kind] = {
     "number": number.NumberKind(),
     "quantity": quantity.QuantityKind(),
 }
+KINDS["composite"] = composite.CompositeKind(dict(KINDS))

@@ -44,6 +44,28 @@ PILOT = {"system": "urn:t", "code": "pilot"}
 TEST = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
 GENDER, STATUS = "http://hl7.org/fhir/administrative-gender", "http://hl7.org/fhir/publication-status"
 
+
+def pressure(name: str, systolic: int, diastolic: int) -> Resource:
+    """An Observation whose components are two numbers."""
+    parts = [("8480-6", systolic), ("8462-4", diastolic)]
+    return {
+        "resourceType": "Observation",
+        "id": name,
+        "status": "final",
+        "code": loinc("85354-9"),
+        "component": [{"code": loinc(code), "valueQuantity": {"value": n, "unit": "mmHg"}} for code, n in parts],
+    }
+
+
+def loinc(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": "http://loinc.org", "code": code}]}
+
+
+def group(name: str, **value: Any) -> Resource:
+    characteristic = [{"code": coded("gender"), "exclude": False, **value}]
+    return {"resourceType": "Group", "id": name, "type": "person", "actual": False, "characteristic": characteristic}
+
+
 AGE = {"system": "http://terminology.hl7.org/CodeSystem/usage-context-type", "code": "age"}
 AGES = [{"code": AGE, "valueRange": {"low": {"value": 18, "unit": "a"}, "high": {"value": 65, "unit": "a"}}}]
 
@@ -89,40 +111,64 @@ STORED: list[Resource] = [
         meta={"security": [TEST], "profile": ["http://a.example/p1", "http://a.example/p2"]},
     ),
     basic("b4", coded("x"), {"type": "Group", "identifier": MRN}),
+    pressure("bp1", 120, 50),
+    pressure("bp2", 50, 120),
+    measured("weight", code=loinc("29463-7"), valueQuantity={"value": 50, "unit": "kg", "system": UCUM, "code": "kg"}),
+    measured(
+        "smoker",
+        code=loinc("72166-2"),
+        valueCodeableConcept=coded("never", "no"),
+        component=[{"code": loinc("11367-0"), "valueCodeableConcept": coded("past")}],
+    ),
+    measured("note", code=loinc("48767-8"), valueString="Überweisung, 5$ pro Tag"),
+    measured("asked", code=loinc("29463-7"), valueDateTime="2024-05"),
+    measured("during", code=loinc("48767-8"), valuePeriod={"start": "2024-05-10", "end": "2024-06-02"}),
+    group("mixed", valueCodeableConcept=coded("mixed")),
+    group("told", valueBoolean=True),
+    {
+        "resourceType": "DocumentReference",
+        "id": "d1",
+        "status": "current",
+        "content": [{"attachment": {"title": "x"}}],
+        "relatesTo": [
+            {"code": "replaces", "target": {"reference": "https://b.example/DocumentReference/1"}},
+            {"code": "appends", "target": {"reference": "https://b.example/DocumentReference/2"}},
+        ],
+    },
 ]
 
 NUMBER, DATE, STRING, URI, TOKEN, REFERENCE, QUANTITY = (f"3.1.1.4.{n}" for n in (6, 7, 8, 9, 10, 12, 13))
-MODIFIER, PREFIX, JOIN, EVERY_TYPE = "3.1.1.4.4", "3.1.1.4.5", "3.1.1.3", "3.1.1.4.1"
+MODIFIER, PREFIX, JOIN, EVERY_TYPE, COMPOSITE = "3.1.1.4.4", "3.1.1.4.5", "3.1.1.3", "3.1.1.4.1", "3.1.1.4.17"
 
 ROWS: list[tuple[str, str, str]] = [
     ("Observation?value-quantity=100", "mg100 mg99.6 mg100.4", NUMBER),
     ("Observation?value-quantity=100.0", "mg100", NUMBER),
-    ("Observation?value-quantity=1e2", "mg100 mg99.6 mg100.4 g101", NUMBER),
+    ("Observation?value-quantity=1e2", "mg100 mg99.6 mg100.4 g101 weight", NUMBER),
     ("Observation?value-quantity=1.00e2", "mg100 mg99.6 mg100.4", NUMBER),
-    ("Observation?value-quantity=ne100", "g101 below5 minus", NUMBER),
-    ("Observation?value-quantity=lt100", "mg99.6 below5 minus", NUMBER),
-    ("Observation?value-quantity=le100", "mg100 mg99.6 below5 minus", NUMBER),
+    ("Observation?value-quantity=ne100", "g101 below5 minus weight", NUMBER),
+    ("Observation?value-quantity=lt100", "mg99.6 below5 minus weight", NUMBER),
+    ("Observation?value-quantity=le100", "mg100 mg99.6 below5 minus weight", NUMBER),
     ("Observation?value-quantity=gt100", "mg100.4 g101", NUMBER),
     ("Observation?value-quantity=ge100", "mg100 mg100.4 g101", NUMBER),
     ("Observation?value-quantity=gt100.4", "g101", NUMBER),
     ("Observation?value-quantity=ap100", "mg100 mg99.6 mg100.4 g101", PREFIX),
     ("Observation?value-quantity=sa100", "mg100.4 g101", PREFIX),
-    ("Observation?value-quantity=eb100", "mg99.6 below5 minus", PREFIX),
+    ("Observation?value-quantity=eb100", "mg99.6 below5 minus weight", PREFIX),
     ("Observation?value-quantity=lt-2", "below5 minus", NUMBER),
     ("Observation?value-quantity=-3", "minus", NUMBER),
     ("Observation?value-quantity=lt1", "below5 minus", QUANTITY),
-    ("Observation?value-quantity=gt4", "mg100 mg99.6 mg100.4 g101 below5", QUANTITY),
-    ("Observation?value-quantity=gt5", "mg100 mg99.6 mg100.4 g101", QUANTITY),
+    ("Observation?value-quantity=gt4", "mg100 mg99.6 mg100.4 g101 below5 weight", QUANTITY),
+    ("Observation?value-quantity=gt5", "mg100 mg99.6 mg100.4 g101 weight", QUANTITY),
     (f"Observation?value-quantity=100|{UCUM}|mg", "mg100 mg99.6", QUANTITY),
     ("Observation?value-quantity=100||mg", "mg100 mg99.6 mg100.4", QUANTITY),
     ("Observation?value-quantity=100||milligram", "mg99.6", QUANTITY),
     (f"Observation?value-quantity=gt0|{UCUM}|g", "g101", QUANTITY),
     ("Observation?value-quantity=100||mg,101||g", "mg100 mg99.6 mg100.4 g101", JOIN),
     ("Observation?value-quantity=ge100&value-quantity=lt101", "mg100 mg100.4", JOIN),
-    ("Observation?value-quantity:missing=true", "none parts", MODIFIER),
+    ("Observation?value-quantity:missing=true", "none parts during asked note smoker bp1 bp2", MODIFIER),
     ("Observation?value-quantity:missing=false&value-quantity=lt0", "below5 minus", MODIFIER),
     ("Observation?component-value-quantity=7||cm", "parts", QUANTITY),
-    ("Observation?combo-value-quantity=gt6", "mg100 mg99.6 mg100.4 g101 parts", QUANTITY),
+    ("Observation?combo-value-quantity=gt6", "mg100 mg99.6 mg100.4 g101 parts bp1 bp2 weight", QUANTITY),
     ("Observation?combo-value-quantity=7", "parts", QUANTITY),
     ("Questionnaire?context-quantity=gt60", "adults", QUANTITY),
     ("Questionnaire?context-quantity=lt18", "", QUANTITY),
@@ -211,6 +257,43 @@ ROWS: list[tuple[str, str, str]] = [
     ("Basic?_profile=http://a.example/p2,http://a.example/p3", "b3", EVERY_TYPE),
     ("Basic?_profile=http://a.example/", "", URI),
     ("Patient?_tag=pilot", "", EVERY_TYPE),
+    ("Observation?component-code-value-quantity=http://loinc.org|8480-6$lt60", "bp2", COMPOSITE),
+    ("Observation?component-code-value-quantity=8480-6$gt60", "bp1", COMPOSITE),
+    ("Observation?component-code-value-quantity=8480-6$lt60||mmHg,8462-4$lt60||mmHg", "bp1 bp2", JOIN),
+    ("Observation?component-code-value-quantity=8480-6$lt60||kg", "", COMPOSITE),
+    ("Observation?component-code-value-quantity=8480-6$50&component-code-value-quantity=8462-4$120", "bp2", JOIN),
+    ("Observation?component-code-value-quantity=urn:other|8480-6$lt60", "", COMPOSITE),
+    ("Observation?component-code-value-quantity=29463-7$50", "", COMPOSITE),
+    ("Observation?combo-code-value-quantity=http://loinc.org|$50", "bp1 bp2 weight", COMPOSITE),
+    ("Observation?combo-code-value-quantity=29463-7$ap52", "weight", COMPOSITE),
+    (f"Observation?code-value-quantity=29463-7$50|{UCUM}|kg", "weight", COMPOSITE),
+    ("Observation?code-value-quantity=29463-7$ne50", "", COMPOSITE),
+    ("Observation?code-value-quantity=85354-9$50", "", COMPOSITE),
+    ("Observation?code-value-concept=72166-2$never", "smoker", COMPOSITE),
+    ("Observation?code-value-concept=72166-2$urn:c|no", "smoker", COMPOSITE),
+    ("Observation?code-value-concept=72166-2$|no", "", COMPOSITE),
+    ("Observation?code-value-concept=72166-2$past", "", COMPOSITE),
+    ("Observation?component-code-value-concept=11367-0$past", "smoker", COMPOSITE),
+    ("Observation?component-code-value-concept=11367-0$never", "", COMPOSITE),
+    ("Observation?combo-code-value-concept=11367-0$past", "smoker", COMPOSITE),
+    ("Observation?combo-code-value-concept=72166-2$no", "smoker", COMPOSITE),
+    ("Observation?code-value-string=48767-8$uberweisung", "note", COMPOSITE),
+    ("Observation?code-value-string=48767-8$Überweisung\\, 5\\$", "note", COMPOSITE),
+    ("Observation?code-value-string=29463-7$uberweisung", "", COMPOSITE),
+    ("Observation?code-value-date=29463-7$2024", "asked", COMPOSITE),
+    ("Observation?code-value-date=48767-8$2024", "during", COMPOSITE),
+    ("Observation?code-value-date=48767-8$gt2024-05,29463-7$lt2024-06", "asked during", JOIN),
+    ("Observation?code-value-date=48767-8$eb2024-06", "", COMPOSITE),
+    ("Group?characteristic-value=gender$mixed", "mixed", COMPOSITE),
+    ("Group?characteristic-value=urn:c|gender$true", "told", COMPOSITE),
+    ("Group?characteristic-value=gender$female", "", COMPOSITE),
+    ("DocumentReference?relationship=replaces$https://b.example/DocumentReference/1", "d1", COMPOSITE),
+    ("DocumentReference?relationship=replaces$https://b.example/DocumentReference/2", "", COMPOSITE),
+    ("DocumentReference?relationship=http://hl7.org/fhir/document-relationship-type|appends"
+     "$https://b.example/DocumentReference/2", "d1", COMPOSITE),
+    ("Questionnaire?context-type-quantity=age$gt60", "adults", COMPOSITE),
+    ("Questionnaire?context-type-quantity=focus$gt60", "", COMPOSITE),
+    ("Questionnaire?context-type-value=age$x", "", COMPOSITE),
 ]  # fmt: skip
 
 

@@ -41,7 +41,11 @@ def test_includes_and_hot_indexes_are_search_parameters(name: str) -> None:
 def test_search_paths_lead_through_the_structure(name: str) -> None:
     for parameter in TYPES[name].search:
         assert parameter.paths
-        assert all(path.steps[0] in SHAPES[name].elements for path in parameter.paths)
+        assert all(path.steps or path.components for path in parameter.paths)
+        assert all(step in SHAPES[name].elements for path in parameter.paths for step in path.steps[:1])
+        for path in parameter.paths:
+            inner = [each.steps[0] for component in path.components for each in component.paths]
+            assert all(step in SHAPES[path.type].elements for step in inner)
 
 
 def test_parameters_are_found_by_code() -> None:
