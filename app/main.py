@@ -17,8 +17,12 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
+<<<<<<< HEAD
 from app.routers import docs, fhir, health, metrics, oauth
 from app.routers.dispatch import Dispatcher
+=======
+from app.routers import binary, docs, fhir, health, metrics, oauth
+>>>>>>> d48fa49 (Binary: content of any type, streamed, seen as what names it)
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
 
@@ -67,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.public_url = public_url
     app.include_router(oauth.router)
+    app.include_router(binary.router)  # before the routes of every type, whose addresses hold its own
     app.include_router(fhir.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -99,7 +104,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    routers = (oauth.router, fhir.router, health.router, metrics.router, docs.router)
+    routers = (oauth.router, binary.router, fhir.router, health.router, metrics.router, docs.router)
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()

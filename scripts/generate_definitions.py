@@ -166,10 +166,11 @@ def build_search(
     compiler = Compiler({**structures, "Resource": {"elements": {"meta": {"type": "Meta"}}}}, value_sets, kinds)
     rows = {"Resource": [compiler.compile("Resource", official["Resource", code]) for code in ON_EVERY_TYPE]}
     for name, line in types.items():
+        rows[name] = []
         for code in line["search"]:
             if (name, code) not in official:
                 raise CannotCompileError(f"{name}: there is no search parameter {code}")
-            rows.setdefault(name, []).append(compiler.compile(name, official[name, code]))
+            rows[name].append(compiler.compile(name, official[name, code]))
         kinds = {row["code"]: row["kind"] for row in rows[name]}
         for code in line.get("includes", ()):
             if kinds.get(code) != "reference":

@@ -24,6 +24,8 @@ DIRECTORY = frozenset(name for name, each in TYPES.items() if each.directory)
 REFERRALS = frozenset({"ServiceRequest", "Task", "CarePlan"})
 CLINICAL = frozenset({"Patient", "RelatedPerson", "Consent", "Condition", "Goal", "CareTeam", "Group", "Encounter"})
 SUPPORTING = frozenset({"Coverage", "Device", "Flag", "Basic"})
+CONTENT = frozenset({"Binary"})
+"""Its owner's alone until a document that the owner shares names it."""
 SERVICE_RECORDS = frozenset(
     {"Procedure", "Observation", "QuestionnaireResponse", "DocumentReference", "Communication", "SupplyDelivery"}
 )
@@ -32,7 +34,7 @@ PROVENANCE = frozenset({"Provenance"})
 """Written once, by the server or by who vouches for an import; nobody changes or removes it."""
 
 SUBSCRIPTIONS = frozenset({"Subscription"})
-OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS | SUBSCRIPTIONS
+OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT
 FULL: Mapping[Letter, frozenset[str]] = {"c": OWN | PROVENANCE, "u": OWN, "d": OWN}
 
 MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
@@ -42,9 +44,9 @@ MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
     # A sub-referral needs the requester's leave or a Consent, which nothing weighs yet: a partner creates no
     # ServiceRequest or Task. A partner that also refers registers a second client, as referrer.
     "provider": {
-        "c": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS,
-        "u": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | {"Task"},
-        "d": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS,
+        "c": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT,
+        "u": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT | {"Task"},
+        "d": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT,
     },
 }
 """The types that each role may write at all; whose resource it is, is asked later. A type in no line is refused."""

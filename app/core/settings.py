@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=10, ge=1, description="Database connections of each web process.")
     max_body: int = Field(default=1_048_576, description="Largest request body, in bytes.")
     max_bundle_body: int = Field(default=5_242_880, description="Largest Bundle, in bytes.")
+    max_binary: int = Field(default=20_971_520, description="Largest raw content of a Binary, in bytes.")
     max_bundle_entries: int = Field(default=500, description="Most entries in one batch or transaction.")
     max_depth: int = Field(default=64, description="Deepest nesting of JSON.")
     max_string: int = Field(default=1_048_576, description="Longest string, in characters.")

@@ -20,6 +20,11 @@ _COMMON_PARAMETERS: list[Json] = [
         "type": "date",
     },
 ]
+_BINARY = (
+    "Content of any type is posted, put and read as it is, with its own Content-Type (X-Security-Context beside it); "
+    "Accept: application/fhir+json reads the resource, and a Binary in FHIR JSON can be sent too. Bundles "
+    "show a Binary without its data, tagged SUBSETTED, and take none."
+)
 _INTERACTIONS = (
     "read",
     "vread",
@@ -89,6 +94,8 @@ def _describe_type(kept: ResourceType) -> Json:
         "conditionalUpdate": "update" in kept.interactions,
         "conditionalDelete": "single" if "delete" in kept.interactions else "not-supported",
     }
+    if kept.name == "Binary":
+        described["documentation"] = _BINARY
     if kept.includes:
         described["searchInclude"] = [f"{kept.name}:{code}" for code in kept.includes]
     parameters = (_describe_parameter(each) for each in (*COMMON_SEARCH, *kept.search))

@@ -7,6 +7,7 @@ from app.access.interaction_rules import authorize
 from app.access.release import may_leave, release
 from app.core.caller import Scope
 from app.core.errors import Issue, Unsupported
+from app.fhir.binary_text import mark_subsetted
 from app.fhir.bundle_text import bundle_text, history_entry, outcome_entry, search_entry
 from app.fhir.json_text import dump
 from app.fhir.outcome import operation_outcome
@@ -86,6 +87,12 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
     return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), content)
 
 
+def entry_content(stored: Stored, scope: Scope) -> str:
+    """The text of a resource in a Bundle: a Binary without its data, and marked so (R4 search, 3.1.1.5.8)."""
+    text = release(stored, scope)
+    return mark_subsetted(text) if stored.type == "Binary" else text
+
+
 def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
     """A searchset with its self and next links; what is included comes after the matches, warnings at the end.
 
@@ -109,7 +116,7 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
 
 def entry_of(base_url: str, stored: Stored, scope: Scope, subset: Subset | None, mode: str) -> str:
     """One resource of a searchset."""
-    return search_entry(base_url, stored.type, stored.id, subset_text(release(stored, scope), subset), mode)
+    return search_entry(base_url, stored.type, stored.id, subset_text(entry_content(stored, scope), subset), mode)
 
 
 def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:
@@ -121,7 +128,7 @@ def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stor
             each.id,
             each.version,
             stamp_text(each),
-            None if each.deleted else release(each, scope),
+            None if each.deleted else entry_content(each, scope),
         )
         for each in entries
     ]

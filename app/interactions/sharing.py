@@ -9,7 +9,9 @@ from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references, package_references
 from app.referral.transitions import TERMINAL
+from app.store.binaries import find_dependants
 from app.store.packages import close_package, find_package, find_sharing_tasks, open_package
+from app.store.read import load_resources
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
 
@@ -46,6 +48,8 @@ async def collect_package(
             content = read_content(stored)
             if not fresh and is_labelled(content):
                 continue
+            if "securityContext" in content and stored.type == "Binary":
+                continue  # it is seen as its context is, whatever names it
             refuse_labelled(content, stored)
             members[key] = stored.version
             frontier += onward_references(content)
@@ -108,7 +112,22 @@ async def align_package(unit: Unit, task: Stored, members: dict[Key, int], *, fr
     current = set() if fresh else await find_package(unit.connection, task.id, task.assigned_org)
     missing = {key: version for key, version in members.items() if key not in current}
     await open_package(unit.connection, task.id, task.assigned_org, missing)
-    await close_package(unit.connection, task.id, task.assigned_org, current - set(members) - {task.key})
+    # Only now are the members' rows locked, and nothing new can hang on them unseen.
+    hanging = await find_hanging(unit, task, members)
+    missing = {key: version for key, version in hanging.items() if key not in current}
+    await open_package(unit.connection, task.id, task.assigned_org, missing)
+    await close_package(unit.connection, task.id, task.assigned_org, current - set(members) - set(hanging) - {task.key})
+
+
+async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int]) -> dict[Key, int]:
+    """The Binaries whose security context is a member, in their versions; a labelled one stays with its owner."""
+    ids = await find_dependants(unit.connection, members, task.owner_org) if members else []
+    rows = await load_resources(unit.connection, SYSTEM, [("Binary", each) for each in ids])
+    return {
+        key: stored.version
+        for key, stored in rows.items()
+        if not stored.deleted and not is_labelled(read_content(stored))
+    }
 
 
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:

@@ -19,6 +19,7 @@ from app.fhir.registry import TYPES
 from app.fhir.subset import is_subsetted
 from app.fhir.validation import validate
 from app.interactions.adoption import adopt_server_task
+from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, referred_keys
 from app.interactions.loop import place_resource, settle_change
 from app.interactions.sharing import share_with_requesters
@@ -29,6 +30,7 @@ from app.models.resources import REFERRAL_TYPES
 from app.referral.labels import is_labelled
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
+from app.store.binaries import find_shares
 from app.store.packages import withdraw_resource
 from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
@@ -71,6 +73,10 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     keys = referred_keys(resource, unit.hub.base_url) | {own}
     if own[0] in REFERRAL_TYPES:
         await unit.lock_referrals(keys)
+    elif own[0] in ("DocumentReference", "Binary"):
+        # What it names follows it in and out of packages, which the referral's lock guards.
+        namers = keys if own[0] == "Binary" else {own}
+        await unit.lock_referrals(("Task", each) for each, _ in await find_shares(unit.connection, namers))
     links = Links(unit)
     await links.load(keys)
     return links
@@ -105,6 +111,8 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
                 f"A partner records a {name} only about the patient of a referral that it has open",
                 (f"{root or name}.subject",),
             )
+        if name == "DocumentReference":
+            await follow_resource(unit, None, resource, new)
     return Written(new, created=True)
 
 
@@ -183,13 +191,17 @@ async def write_update(
     if key[0] == "Subscription":
         resource.pop("error", None)
     new = await replace_version(unit, current, before, resource, placement)
+    withdrawn = False
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
     elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and not is_labelled(before):
         await withdraw_resource(unit.connection, key)
+        withdrawn = True
     await settle_change(unit, links, current, before, new, resource)
     if key[0] == "Subscription":
         await settle_subscription(unit, before, new, resource, root or key[0])
+    if withdrawn or key[0] == "DocumentReference":
+        await follow_resource(unit, before, resource, new)
     return Written(new, created=False)
 
 
@@ -224,6 +236,8 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
     await settle_change(unit, links, current, before, gone, None)
     if key[0] == "Subscription":
         await settle_subscription(unit, before, gone, None, key[0])
+    if key[0] == "DocumentReference":
+        await follow_resource(unit, before, None, gone)
     return gone
 
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 
 from app.access.poll_tag import tag_poll
 from app.access.scope import scope_of
-from app.core.errors import NotFound
 from app.fhir.json_text import dump
 from app.interactions.answers import history_text, searchset_text
 from app.interactions.batch import run_batch
@@ -24,6 +23,7 @@ from app.routers.requests import (
     check_no_query,
     check_resource_type,
     check_type,
+    check_version,
     find_caller,
     find_hub,
     is_unchanged,
@@ -189,10 +189,8 @@ async def vread(request: Request, resource_type: str, resource_id: str, version:
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     subset = read_part(request, check_type(resource_type))
-    check_id(resource_type, resource_id)
-    if not version.isascii() or not version.isdigit() or len(version) > 18:
-        raise NotFound(f"{resource_type}/{resource_id} has no version {version!r}")
-    stored = await read_version(hub, caller, resource_type, resource_id, int(version))
+    number = check_version(resource_type, check_id(resource_type, resource_id), version)
+    stored = await read_version(hub, caller, resource_type, resource_id, number)
     return answer_resource(stored, scope_of(caller, hub.settings), subset, pretty=pretty)
 
 

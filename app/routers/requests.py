@@ -74,6 +74,13 @@ def check_id(resource_type: str, resource_id: str) -> str:
     return resource_id
 
 
+def check_version(resource_type: str, resource_id: str, version: str) -> int:
+    """The version of an address. Raises NotFound for one that no resource can have."""
+    if not version.isascii() or not version.isdigit() or len(version) > 18:
+        raise NotFound(f"{resource_type}/{resource_id} has no version {version!r}")
+    return int(version)
+
+
 def check_no_query(request: Request) -> None:
     """Raises Unsupported for a parameter that an interaction on one address does not take, such as _since."""
     for name in request.query_params:
@@ -86,11 +93,16 @@ def read_part(request: Request, resource_type: str) -> Subset | None:
     return read_subset(resource_type, request.query_params.multi_items())
 
 
-def check_head(request: Request) -> bool:
-    """Whether the answer is to be pretty. Raises AddressTooLong, and NotAcceptable where JSON will not do."""
+def check_address(request: Request) -> None:
+    """Raises AddressTooLong."""
     limit = find_hub(request).settings.max_url
     if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > limit:
         raise AddressTooLong(f"The address is longer than {limit} bytes: POST a search as a form to _search")
+
+
+def check_head(request: Request) -> bool:
+    """Whether the answer is to be pretty. Raises AddressTooLong, and NotAcceptable where JSON will not do."""
+    check_address(request)
     wanted = request.query_params.get("_format")
     if wanted is not None:
         # An unescaped + arrives as a space.
@@ -100,10 +112,32 @@ def check_head(request: Request) -> bool:
         accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
         if not any(each in JSON_FORMATS or each in OTHER_FORMATS for each in accepted):
             raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
+    return read_pretty(request)
+
+
+def read_pretty(request: Request) -> bool:
+    """Whether the answer is to be pretty. Raises Invalid."""
     pretty = request.query_params.get("_pretty", "false")
     if pretty not in ("true", "false"):
         raise Invalid("_pretty is true or false", ("_pretty",))
     return pretty == "true"
+
+
+def wants_fhir(request: Request) -> bool:
+    """Whether a read of a Binary asks for the resource and not for its content (R4 http, 3.1.0.3).
+
+    Raises NotAcceptable where it asks for the resource in another format than JSON.
+    """
+    read_pretty(request)
+    if "_format" in request.query_params:
+        check_head(request)
+        return True
+    accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
+    if "application/fhir+json" in accepted:
+        return True
+    if "application/fhir+xml" in accepted:
+        raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
+    return False
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -123,6 +123,12 @@ PARAMETERS: Json = {
         {"type": "string"},
         "identifier=urn:example:warm-handoff|REF-1",
     ),
+    "X-Security-Context": _header(
+        "X-Security-Context",
+        "A resource of your organisation: whoever sees it sees the content too, and nobody else.",
+        {"type": "string"},
+        "DocumentReference/example",
+    ),
     "Prefer": _header(
         "Prefer",
         "What a write answers: return=minimal, return=representation or return=OperationOutcome.",

@@ -21,6 +21,8 @@ WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 503)
 DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 503)
 HISTORY = ("_since", "_count", "_cursor", "If-None-Match", *SHAPING)
 NOTHING_NEW: Json = {"304": {"description": "A poll that would answer what If-None-Match names"}}
+SENT: Json = {"schema": {"type": "string", "format": "binary", "description": "Content of this or any other type"}}
+CONTENT: Json = {"schema": {"description": "The content itself, in its own type"}}
 INCLUDES = ("_include", "_revinclude")
 NO_CRITERIA = frozenset({"_count", "_sort", "_cursor", "_total", "_summary", "_elements", "_include", "_revinclude"})
 
@@ -51,6 +53,8 @@ class TypePaths:
             if interaction in self.kept.interactions:
                 for path, operations in build().items():
                     paths.setdefault(path, {}).update(operations)
+        if self.name == "Binary":
+            add_content(paths)
         return paths
 
     def operation(self, interaction: str, verb: str, summary: str, **members: Any) -> Json:
@@ -226,6 +230,17 @@ class TypePaths:
             },
         )
         return {f"/fhir/{self.name}/_history": {"get": operation}}
+
+
+def add_content(paths: Paths) -> None:
+    """Binary is sent, and by default read, as content of any type; ``Accept: application/fhir+json`` asks for JSON."""
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if method in ("post", "put") and not path.endswith("_search"):
+                operation["requestBody"]["content"]["application/octet-stream"] = SENT
+                operation["parameters"] += take("X-Security-Context")
+            elif method == "get" and path.endswith(("{id}", "{vid}")):
+                operation["responses"]["200"]["content"]["*/*"] = CONTENT
 
 
 def build_type_examples(name: str, base: str) -> Json:

@@ -85,7 +85,11 @@ def test_every_role_writes_its_directory_entries(role: Role, interaction: str) -
 
 
 RECORDS = {"Procedure", "Observation", "QuestionnaireResponse", "DocumentReference", "Communication", "SupplyDelivery"}
-PROVIDER = {"create": RECORDS, "update": RECORDS | {"Task"}, "delete": RECORDS}
+PROVIDER = {
+    "create": RECORDS | {"Binary"},
+    "update": RECORDS | {"Binary", "Task"},
+    "delete": RECORDS | {"Binary"},
+}
 
 
 @pytest.mark.parametrize("interaction", sorted(WRITES))

@@ -1,0 +1,84 @@
+"""Whom a Binary's packages let read it: as its security context, else as the documents that name it (R4 binary)."""
+
+from typing import Any
+
+from app.core.errors import BusinessRule
+from app.fhir.registry import TYPES
+from app.interactions.links import Links, local_key, read_content, referred_keys
+from app.interactions.sharing import align_package, collect_package, shares
+from app.interactions.unit import SYSTEM, Unit
+from app.referral.labels import is_labelled
+from app.referral.package import onward_references
+from app.store.binaries import find_dependants, find_documents, find_shares
+from app.store.packages import close_package, open_package
+from app.store.read import load_resources
+from app.store.rows import Key, Stored
+
+Resource = dict[str, Any]
+
+
+async def find_context(unit: Unit, binary: Resource, owner_org: str) -> Key | None:
+    """The resource that ``securityContext`` names; None where there is none.
+
+    Raises BusinessRule for one that the Binary's organisation does not own, or that everybody reads.
+    """
+    if "securityContext" not in binary:
+        return None
+    key = local_key(binary["securityContext"].get("reference"), unit.hub.base_url)
+    found = (await load_resources(unit.connection, SYSTEM, [key])).get(key) if key else None
+    if found is None or found.deleted or found.owner_org != owner_org or TYPES[found.type].directory:
+        raise BusinessRule(
+            "The security context is a resource here that your organisation owns, and no entry of the directory",
+            ("Binary.securityContext",),
+        )
+    return key
+
+
+async def find_namers(unit: Unit, stored: Stored, binary: Resource) -> list[Key]:
+    """The resources whose packages a Binary is in: its context alone, or every document that names it."""
+    context = local_key((binary.get("securityContext") or {}).get("reference"), unit.hub.base_url)
+    if context:
+        return [context]
+    plain = (stored.reference, f"{unit.hub.base_url}/{stored.reference}")
+    versioned = (f"{each}/_history/{version}" for each in plain for version in range(1, stored.version + 1))
+    return await find_documents(unit.connection, [*plain, *versioned], stored.owner_org)
+
+
+async def align_binary(unit: Unit, stored: Stored) -> None:
+    """Brings a Binary into the packages of what names it, and out of those of what does not any more."""
+    binary = read_content(stored)
+    namers = [] if is_labelled(binary) else await find_namers(unit, stored, binary)
+    # Whoever opens or closes one of these packages holds its referral's lock: what is read after is settled.
+    touched = await find_shares(unit.connection, [*namers, stored.key])
+    await unit.lock_referrals(("Task", task_id) for task_id, _ in touched)
+    wanted = await find_shares(unit.connection, namers)
+    current = await find_shares(unit.connection, [stored.key])
+    for task_id, organization in sorted(wanted - current):
+        await open_package(unit.connection, task_id, organization, {stored.key: stored.version})
+    for task_id, organization in sorted(current - wanted):
+        await leave_package(unit, stored, task_id, organization)
+
+
+async def leave_package(unit: Unit, stored: Stored, task_id: str, organization: str) -> None:
+    """Takes a Binary out of a package, unless the referral itself names it."""
+    links = Links(unit)
+    await links.load([("Task", task_id)])
+    task = links.loaded.get(("Task", task_id))
+    content = read_content(task) if task and not task.deleted else None
+    if task and content and organization == task.assigned_org and shares(content, organization):
+        await links.load(referred_keys(content, unit.hub.base_url))
+        members = await collect_package(unit, links, content, task, fresh=False)
+        await align_package(unit, task, {**members, task.key: task.version}, fresh=False)
+    else:
+        await close_package(unit.connection, task_id, organization, [stored.key])
+
+
+async def follow_resource(unit: Unit, before: Resource | None, after: Resource | None, new: Stored) -> None:
+    """After a resource changed what it names, or who sees it: the Binaries that hang on it follow."""
+    literals = [*onward_references(before or {}), *onward_references(after or {})]
+    named = {key for literal in literals if (key := local_key(literal, unit.hub.base_url)) and key[0] == "Binary"}
+    hanging = await find_dependants(unit.connection, [new.key], new.owner_org)
+    rows = await load_resources(unit.connection, SYSTEM, named | {("Binary", each) for each in hanging})
+    for _, stored in sorted(rows.items()):
+        if not stored.deleted and stored.owner_org == new.owner_org:
+            await align_binary(unit, stored)
