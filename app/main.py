@@ -17,12 +17,8 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-<<<<<<< HEAD
-from app.routers import docs, fhir, health, metrics, oauth
-from app.routers.dispatch import Dispatcher
-=======
 from app.routers import binary, docs, fhir, health, metrics, oauth
->>>>>>> d48fa49 (Binary: content of any type, streamed, seen as what names it)
+from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
 
