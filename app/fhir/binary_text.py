@@ -6,8 +6,7 @@ from typing import Any
 
 from app.core.errors import Unprocessable
 from app.fhir.json_text import STORED_LIMITS, dump, parse
-
-SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+from app.fhir.subset import SUBSETTED
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE = re.compile(rf'{_WORD}/{_WORD}(?: ?; ?{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*"))*', re.ASCII)
@@ -18,12 +17,6 @@ def check_media_type(text: str) -> None:
     """Raises Unprocessable for what cannot be sent as a Content-Type again (RFC 9110, 8.3.1)."""
     if len(text) > _LONGEST_MEDIA_TYPE or not _MEDIA_TYPE.fullmatch(text):
         raise Unprocessable("contentType is a media type, such as application/pdf", ("Binary.contentType",))
-
-
-def is_subsetted(resource: dict[str, Any]) -> bool:
-    """Whether a resource came out of a Bundle without its data."""
-    tags = resource.get("meta", {}).get("tag", ())
-    return any(all(tag.get(key) == value for key, value in SUBSETTED.items()) for tag in tags)
 
 
 def mark_subsetted(text: str) -> str:

@@ -8,7 +8,8 @@ from app.access.release import release
 from app.access.scope import scope_of
 from app.core.caller import Caller, Scope
 from app.core.errors import Issue, NotFound, Unprocessable
-from app.fhir.binary_text import check_media_type, is_subsetted
+from app.fhir.binary_text import check_media_type
+from app.fhir.subset import is_subsetted
 from app.interactions.attachments import align_binary, find_context
 from app.interactions.conditional import check_match_id, find_match
 from app.interactions.hub import Hub
