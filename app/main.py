@@ -72,7 +72,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)
-    app.add_middleware(Dispatcher, routes=[*oauth.router.routes, *fhir.router.routes], answer_error=handle_error)
+    app.add_middleware(
+        Dispatcher, routes=[*oauth.router.routes, *binary.router.routes, *fhir.router.routes], answer_error=handle_error
+    )
     app.add_exception_handler(HandoffError, handle_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)
