@@ -75,7 +75,7 @@ def parse_search(
     """The plan of ``GET [base]/Type?query``; ``base`` is our own address, whose absolute references are ours.
 
     Raises Invalid and Unsupported, each naming the parameter. ``lenient`` turns what is Unsupported, and only
-    that, into warnings (R4 search, Handling of unknown parameters).
+    that, into warnings (R4 search, Handling of unknown parameters); a modifier that is not offered stays an error.
     """
     draft = Draft(TYPES[resource_type], settings, base, count=settings.default_count)
     understood: list[tuple[str, str]] = []
@@ -93,8 +93,8 @@ def parse_search(
                 raise Unsupported(f"{name!r} names no modifier", (key,))
             read_parameter(draft, key, modifier or None, value)
         except Unsupported as error:
-            if not lenient:
-                raise
+            if not lenient or modifier:
+                raise  # a modifier may turn the meaning round: it is refused even so (R4 search, Modifiers)
             ignored.append(Issue("warning", error.code, f"Ignored: {error.diagnostics}", error.expression))
             continue
         if key != "_cursor":
