@@ -19,7 +19,7 @@ def validate(resource: dict[str, Any], *, root: str | None = None) -> list[Issue
     ``Bundle.entry[3].resource``. Contained resources are validated too; those in the entries of a Bundle or
     in Parameters only have to be resources of R4, as each is validated on its own. The tables of R4 decide;
     what passes them and holds something that they do not describe is put to fhir.resources
-    (docs/decisions/0012-second-opinion.md).
+    (docs/decisions/0011-second-opinion.md).
     """
     findings = Findings()
     name = _read_type(resource, root, findings)
