@@ -9,6 +9,8 @@ from fhirpy import AsyncFHIRClient
 from fhirpy.base.exceptions import MultipleResourcesFound, OperationOutcome
 
 from tests.conformance.conftest import Site, token_for
+from tests.integration.interactions.samples import service_request
+from tests.integration.interactions.samples import task as referral_task
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -23,28 +25,6 @@ Resource = dict[str, Any]
 REFERRALS = 5
 PAGE = 2
 FAMILY = {"resourceType": "Patient", "name": [{"family": "Sok", "given": ["Dara"]}]}
-
-
-def request_for(patient: str) -> Resource:
-    return {
-        "resourceType": "ServiceRequest",
-        "status": "active",
-        "intent": "order",
-        "subject": {"reference": patient},
-        "code": {"text": "Meals"},
-    }
-
-
-def task_for(patient: str, focus: str) -> Resource:
-    return {
-        "resourceType": "Task",
-        "status": "requested",
-        "intent": "order",
-        "focus": {"reference": focus},
-        "for": {"reference": patient},
-        "requester": {"reference": "Organization/hospital"},
-        "owner": {"reference": "Organization/ngo"},
-    }
 
 
 def test_fhirpy(site: Site) -> None:
@@ -65,9 +45,9 @@ async def refer_with_fhirpy(base: str, hospital_token: str, ngo_token: str) -> N
     await patient.save()
     made = []
     for _ in range(REFERRALS):
-        request = build(hospital, request_for(f"Patient/{patient['id']}"))
+        request = build(hospital, service_request(f"Patient/{patient['id']}"))
         await request.save()
-        task = build(hospital, task_for(f"Patient/{patient['id']}", f"ServiceRequest/{request['id']}"))
+        task = build(hospital, referral_task(f"Patient/{patient['id']}", f"ServiceRequest/{request['id']}"))
         await task.save()
         made.append(task["id"])
 
@@ -108,7 +88,10 @@ def test_fhirclient(site: Site) -> None:
     made = []
     for n in range(REFERRALS):
         name = f"urn:uuid:00000000-0000-4000-8000-00000000000{n}"
-        referral = [(request_for(f"Patient/{patient.id}"), name), (task_for(f"Patient/{patient.id}", name), None)]
+        referral = [
+            (service_request(f"Patient/{patient.id}"), name),
+            (referral_task(f"Patient/{patient.id}", name), None),
+        ]
         entries = [
             {"resource": each, "request": {"method": "POST", "url": each["resourceType"]}}
             | ({"fullUrl": address} if address else {})
