@@ -38,6 +38,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield own
         return
     running = start_postgres(tmp_path_factory.mktemp("postgres"))
+    # Nothing in this cluster outlives the run, and a clone for each test would wait for the disk most of the time. What
+    # is said of durability is tested on servers of their own, with the settings as shipped (tests/conformance).
+    run_sql(running.url, "ALTER SYSTEM SET fsync = off")
+    run_sql(running.url, "SELECT pg_reload_conf()")
     try:
         yield running.url
     finally:
@@ -73,7 +77,7 @@ async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
     name = name_database("test")
     connection = await asyncpg.connect(postgres_url)
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
         yield swap_database(postgres_url, name)
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
