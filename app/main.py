@@ -8,8 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.access.rate_limit import RateLimiter
 from app.access.tokens import TokenVerifier
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
@@ -21,14 +24,23 @@ from app.routers import binary, docs, fhir, health, metrics, oauth
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
+from app.routers.security_headers import SecurityHeaders
 
 logger = logging.getLogger("handoff")
 
+CORS_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Exist", "If-None-Match", "Prefer"]
+CORS_SHOWN = ["ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate"]
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 class Application(FastAPI):
     """The framework's application, with an OpenAPI document from the registry instead of from the routes."""
+
+    guarded: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request, or the lifespan."""
+        await self.guarded(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The document that ``/openapi.json`` serves."""
@@ -66,6 +78,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = Application(openapi_url=None, title=TITLE, version=VERSION, lifespan=lifespan)
     app.state.settings = settings
     app.state.public_url = public_url
+    app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
     app.include_router(oauth.router)
     app.include_router(binary.router)  # before the routes of every type, whose addresses hold its own
     app.include_router(fhir.router)
@@ -75,6 +89,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         Dispatcher, routes=[*oauth.router.routes, *binary.router.routes, *fhir.router.routes], answer_error=handle_error
     )
+    if settings.allowed_origins:
+        # No cookie is ever sent: whoever calls from a page brings its token itself.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=CORS_ASKED,
+            expose_headers=CORS_SHOWN,
+        )
     app.add_exception_handler(HandoffError, handle_error)
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)

@@ -94,6 +94,7 @@ def open_stage(directory: Path, workers: int) -> Iterator[Stage]:
             "HANDOFF_DATA_DIR": str(directory),
             "HANDOFF_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
             "HANDOFF_WEBHOOK_ALLOW_HTTP": "true",
+            "HANDOFF_RATE_LIMIT": "0",
         }
         began = time.monotonic()
         command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--workers", str(workers)]

@@ -104,6 +104,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
         secret_key="dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtdGU=",
         webhook_allowed_networks="127.0.0.0/8",
         webhook_allow_http=True,
+        rate_limit=0,
     )
 
 

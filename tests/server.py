@@ -29,7 +29,7 @@ class Server:
             line = self.process.stdout.readline()
             assert line, f"serve ended before it was ready: {self.said}"
             self.said += line
-        self.address = re.findall(r"curl (http://\S+)/fhir/metadata", self.said)[0]
+        self.address = re.findall(r"curl (https?://\S+)/fhir/metadata", self.said)[0]
 
     @property
     def family(self) -> list[psutil.Process]:

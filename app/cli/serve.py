@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 
 from app.core.connection_budget import check_connections
 from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_address
+from app.core.errors import HandoffError
 from app.core.operator_database import own_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
@@ -37,7 +39,9 @@ def serve(
         with when_slow("Bringing the database up to date"):
             upgrade_database(url)
         load_secret_key(settings)
-        settings = settings.model_copy(update={"public_url": settings.public_url or listening_url(listener)})
+        tls = check_tls_files(settings)
+        address = listening_url(listener, tls=tls is not None)
+        settings = settings.model_copy(update={"public_url": settings.public_url or address})
         asyncio.run(check_connections(url, settings.pool_size, workers + (not no_delivery)))
         supervisor = Supervisor(
             listener=listener,
@@ -50,14 +54,25 @@ def serve(
             },
             log_level="debug" if settings.log_level == "debug" else "warning",
             received=received,
+            tls=tls,
         )
-        asyncio.run(run_server(supervisor, settings, url, demo=demo))
+        asyncio.run(run_server(supervisor, settings, url, address, demo=demo))
     tell("Stopped.")
 
 
-async def run_server(supervisor: Supervisor, settings: Settings, url: str, *, demo: bool) -> None:
+def check_tls_files(settings: Settings) -> tuple[Path, Path] | None:
+    """The files of certificate and key, if the settings name them. Raises HandoffError where they do not fit."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise HandoffError(f"The certificate or its key cannot be used: {error}") from error
+    return settings.tls_certificate.resolve(), settings.tls_key.resolve()
+
+
+async def run_server(supervisor: Supervisor, settings: Settings, url: str, address: str, *, demo: bool) -> None:
     """Runs until a signal; once it answers, says what to try."""
-    address = listening_url(supervisor.listener)
 
     async def when_ready() -> None:
         write_address(settings.data_dir, ADDRESS, address)

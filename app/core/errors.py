@@ -19,6 +19,7 @@ HandoffError                      500 exception
 ├── PreconditionFailed            412 conflict       If-Match, If-None-Exist
 │   └── MultipleMatches           412 multiple-matches
 ├── UnsupportedMedia              415 not-supported
+├── TooManyRequests               429 throttled
 ├── Unavailable                   503 transient
 └── AudienceBreach                500 exception      a resource was about to leave to one outside its audience
 """
@@ -146,6 +147,11 @@ class MultipleMatches(PreconditionFailed):
 class UnsupportedMedia(HandoffError):
     status = 415
     code = "not-supported"
+
+
+class TooManyRequests(HandoffError):
+    status = 429
+    code = "throttled"
 
 
 class Unavailable(HandoffError):

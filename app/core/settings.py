@@ -1,11 +1,14 @@
 """Every setting of the program: read once from ``HANDOFF_*``, frozen, passed in."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -57,6 +60,25 @@ class Settings(BaseSettings):
     default_count: int = Field(default=20, description="Page size where _count is absent.")
     statement_timeout: float = Field(default=5.0, description="Seconds before a database statement is given up.")
     token_lifetime: int = Field(default=300, ge=30, le=300, description="Seconds an access token lives.")
+    rate_limit: float = Field(
+        default=200, ge=0, description="Requests a second that one client may make of one web process; 0 is no limit."
+    )
+    rate_burst: int = Field(
+        default=1_000, ge=1, description="Requests that one client may make at once, after a pause."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins (https://app.example.org, comma-separated) whose pages may call the API from a browser; "
+        "none unless named.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the server's certificate and its chain; `serve` then speaks https. Without it, "
+        "let a proxy do so (HANDOFF_PUBLIC_URL, HANDOFF_TRUSTED_HOPS).",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file with the certificate's private key, without a password."
+    )
     admin_sees_patients: bool = Field(
         default=False, description="Whether clients of role admin read resources of every organisation."
     )
@@ -107,3 +129,29 @@ class Settings(BaseSettings):
         except (ValueError, OSError, ZoneInfoNotFoundError) as error:
             raise ValueError(f"there is no time zone {name!r}") from error
         return name
+
+    @field_validator("cors_origins")
+    @classmethod
+    def check_origins(cls, text: str) -> str:
+        """Refuses what is no origin; ``*`` too, since what is asked for here is never for everyone."""
+        for each in split_list(text):
+            if not ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is not an origin such as https://app.example.org")
+        return text
+
+    @model_validator(mode="after")
+    def check_tls(self) -> Self:
+        """Refuses a certificate without its key, and a key without its certificate."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("HANDOFF_TLS_CERTIFICATE and HANDOFF_TLS_KEY go together")
+        return self
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins whose pages may call the API."""
+        return split_list(self.cors_origins)
+
+
+def split_list(text: str) -> list[str]:
+    """The values of a setting that are separated by commas."""
+    return [each.strip() for each in text.split(",") if each.strip()]

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -38,7 +39,8 @@ START_PATIENCE = 60
 class Supervisor:
     """What runs: ``web`` processes on ``listener``, and a worker if ``delivery``; ``environment`` is theirs.
 
-    ``received`` is what ``defer_signals`` gave; ``failure`` says why everything ends although no signal came.
+    ``tls`` are the files of certificate and key by which the web processes speak https; ``received`` is what
+    ``defer_signals`` gave; ``failure`` says why everything ends although no signal came.
     """
 
     listener: socket.socket
@@ -47,6 +49,7 @@ class Supervisor:
     environment: Mapping[str, str]
     log_level: str
     received: list[int]
+    tls: tuple[Path, Path] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: str | None = None
     lifeline: tuple[int, int] = field(default_factory=os.pipe)
@@ -86,7 +89,7 @@ class Supervisor:
         """Waits for the first answer, then tells the caller; whatever goes wrong ends everything."""
         try:
             async with asyncio.timeout(START_PATIENCE):
-                while not await answers(self.listener):  # noqa: ASYNC110 -- another process has no Event of ours
+                while not await answers(self.listener, tls=self.tls is not None):  # noqa: ASYNC110 -- another process has no Event of ours
                     await asyncio.sleep(0.02)
             await when_ready()
         except TimeoutError:
@@ -104,6 +107,9 @@ class Supervisor:
         # uvicorn would believe X-Forwarded-* from 127.0.0.1; we read them ourselves, from trusted hops only.
         options += ["--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", str(GRACE)]
         options += ["--app-dir", str(APPLICATION), "--log-level", self.log_level]
+        if self.tls:
+            certificate, key = self.tls
+            options += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key)]
         descriptor = str(self.listener.fileno())
         return ["-m", "uvicorn", "app.main:create_app", "--factory", "--fd", descriptor, *options]
 
@@ -189,17 +195,22 @@ def local_address(listener: socket.socket) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 -- compared, not bound
 
 
-def listening_url(listener: socket.socket) -> str:
+def listening_url(listener: socket.socket, *, tls: bool = False) -> str:
     """The address of the listener for people and programs on this machine."""
     host, port = local_address(listener)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def answers(listener: socket.socket) -> bool:
+async def answers(listener: socket.socket, *, tls: bool = False) -> bool:
     """Whether a web process answers that it is ready."""
+    context = None
+    if tls:
+        # The socket is our own, so that there is nobody else whose certificate it could be.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection(*local_address(listener))
+            reader, writer = await asyncio.open_connection(*local_address(listener), ssl=context)
             try:
                 writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 return b" 200 " in await reader.readline()

@@ -16,8 +16,6 @@ PAGE_HEADERS = {
     "Cache-Control": KEPT,
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -56,4 +54,4 @@ def docs(request: Request, tag: str | None = None, schema: str | None = None, q:
 def style() -> Response:
     """How the page looks."""
     text = resources.files("app.routers.openapi").joinpath("page.css").read_text("utf-8")
-    return Response(text, 200, {"Cache-Control": KEPT, "X-Content-Type-Options": "nosniff"}, "text/css")
+    return Response(text, 200, {"Cache-Control": KEPT}, "text/css")

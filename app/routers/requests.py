@@ -55,8 +55,10 @@ def trusted_value(headers: list[str], hops: int) -> str | None:
 
 
 async def find_caller(request: Request) -> Caller:
-    """Who is calling. Raises Unauthenticated."""
-    caller: Caller = await request.app.state.verifier.authenticate(request.headers.get("authorization"))
+    """Who is calling. Raises Unauthenticated, and TooManyRequests for one that calls too often."""
+    state = request.app.state
+    caller: Caller = await state.verifier.authenticate(request.headers.get("authorization"))
+    state.limiter.take(caller.client_id)
     return caller
 
 

@@ -20,7 +20,7 @@ from app.interactions.operate import ensure_organization
 from tests.processes import PATIENCE
 from tests.server import Server
 
-LOOPBACK = {"webhook_allowed_networks": "127.0.0.0/8", "webhook_allow_http": "true"}
+LOOPBACK = {"webhook_allowed_networks": "127.0.0.0/8", "webhook_allow_http": "true", "rate_limit": "0"}
 
 
 @dataclass

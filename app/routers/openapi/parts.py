@@ -48,6 +48,10 @@ ERRORS: dict[int, tuple[str, Json]] = {
         "The body is not valid FHIR, or breaks a rule of the referral",
         outcome_example("required", "Task needs intent", "Task.intent"),
     ),
+    429: (
+        "The client makes too many requests; Retry-After says when to go on",
+        outcome_example("throttled", "This client sends more than 200 requests a second; wait 1 s"),
+    ),
     503: (
         "The database does not answer; try again",
         outcome_example("transient", "The database took too long; try again"),

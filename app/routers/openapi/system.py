@@ -174,7 +174,7 @@ def metrics_operation() -> Json:
                 "description": "In the text format, or as OpenMetrics where that is accepted",
                 "content": {"text/plain": shown, "application/openmetrics-text": {"schema": {"type": "string"}}},
             },
-            **fail((400, 401, 403, 404, 503)),
+            **fail((400, 401, 403, 404, 429, 503)),
         },
     }
 

@@ -16,9 +16,9 @@ Paths = dict[str, Json]
 
 SHAPING = ("_format", "_pretty")
 PARTS = ("_summary", "_elements")
-READING = (400, 401, 403, 406, 503)
-WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 503)
-DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 503)
+READING = (400, 401, 403, 406, 429, 503)
+WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 429, 503)
+DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 429, 503)
 HISTORY = ("_since", "_count", "_cursor", "If-None-Match", *SHAPING)
 NOTHING_NEW: Json = {"304": {"description": "A poll that would answer what If-None-Match names"}}
 SENT: Json = {"schema": {"type": "string", "format": "binary", "description": "Content of this or any other type"}}

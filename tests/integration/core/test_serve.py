@@ -1,16 +1,26 @@
 """`handoff serve` as a process: it answers, survives what is killed, and leaves nothing behind."""
 
 import http.client
+import json
+import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from app.core.embedded_postgres import start_postgres
 from tests.processes import PATIENCE, await_that, has_ended, kill_all
@@ -51,6 +61,46 @@ def test_a_killed_web_process_is_started_again(server: Server) -> None:
     kill_all([first])
     await_that(lambda: server.web_processes() not in ([], [first]))
     await_that(server.answers)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = tmp_path / "server.pem", tmp_path / "server.key"
+    files[0].write_bytes(signed.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+def test_https_by_a_certificate(data_dir: Path, certificate: tuple[Path, Path]) -> None:
+    server = Server(data_dir, tls_certificate=str(certificate[0]), tls_key=str(certificate[1]))
+    try:
+        assert server.address.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=certificate[0])
+        with urlopen(f"{server.address}/fhir/metadata", timeout=PATIENCE, context=trusting) as answer:
+            assert answer.headers["strict-transport-security"]
+            assert json.load(answer)["implementation"]["url"] == f"{server.address}/fhir"
+        with pytest.raises((OSError, http.client.HTTPException)):
+            urlopen(f"{server.address.replace('https', 'http')}/fhir/metadata", timeout=PATIENCE)
+    finally:
+        stop(server)
+
+
+def test_a_certificate_that_does_not_fit_its_key_is_told(data_dir: Path, certificate: tuple[Path, Path]) -> None:
+    certificate[1].write_text("no key")
+    environment = os.environ | {"HANDOFF_TLS_CERTIFICATE": str(certificate[0]), "HANDOFF_TLS_KEY": str(certificate[1])}
+    command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 1
+    assert "The certificate or its key cannot be used" in ended.stderr
 
 
 def test_the_children_end_when_the_supervisor_is_killed(server: Server) -> None:

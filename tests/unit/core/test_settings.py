@@ -31,10 +31,25 @@ def test_nothing_changes_a_setting_once_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("REFERENCES", "maybe"), ("POOL_SIZE", "0"), ("TRUSTED_HOPS", "-1"), ("TIME_ZONE", "Mars/Base")]
+    ("name", "value"),
+    [
+        ("REFERENCES", "maybe"),
+        ("POOL_SIZE", "0"),
+        ("TRUSTED_HOPS", "-1"),
+        ("TIME_ZONE", "Mars/Base"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example/path"),
+        ("RATE_LIMIT", "-1"),
+    ],
 )
 def test_a_setting_out_of_bounds_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"HANDOFF_{name}", value)
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert caught.value.errors()[0]["loc"] == (name.lower(),)
+
+
+def test_a_certificate_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDOFF_TLS_CERTIFICATE", "server.pem")
+    with pytest.raises(ValidationError, match="go together"):
+        Settings()
