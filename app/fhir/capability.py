@@ -20,6 +20,12 @@ _COMMON_PARAMETERS: list[Json] = [
         "type": "date",
     },
 ]
+_REST = (
+    "_sort takes up to five of _id, _lastUpdated and a type's search parameters, composite ones excepted. Of several "
+    "values the one counts that comes first in the direction of the key; what has no value comes last in either; "
+    "equals follow each other by id. Pages are linked by cursors: what keeps its place in the order is neither skipped "
+    "nor repeated, whatever is written meanwhile."
+)
 _BINARY = (
     "Content of any type is posted, put and read as it is, with its own Content-Type (X-Security-Context beside it); "
     "Accept: application/fhir+json reads the resource, and a Binary in FHIR JSON can be sent too. Bundles "
@@ -56,6 +62,7 @@ def capability_statement(base_url: str, version: str) -> Json:
         "rest": [
             {
                 "mode": "server",
+                "documentation": _REST,
                 "security": _describe_security(base_url),
                 "resource": [_describe_type(each) for each in TYPES.values()],
                 "interaction": [{"code": code} for code in _SYSTEM_INTERACTIONS],

@@ -33,7 +33,12 @@ RESULT_MEANINGS: Mapping[str, tuple[Json, str]] = MappingProxyType(
             {"type": "integer", "minimum": 0},
             "How many matches on a page; a larger one is lowered; 0 only counts.",
         ),
-        "_sort": ({"type": "string"}, "What to order by, such as _lastUpdated; - before it descends."),
+        "_sort": (
+            {"type": "string"},
+            "What to order by: up to five of _id, _lastUpdated and the type's parameters that are not composite, with "
+            "commas between; - before one descends. Of several values the first in that direction counts; what has "
+            "none comes last; equals follow by id. Without _sort the order is by id.",
+        ),
         "_total": ({"enum": ["none", "estimate", "accurate"]}, "Whether Bundle.total is counted."),
         "_summary": ({"enum": ["true", "text", "data", "count", "false"]}, "Which part of each resource to answer."),
         "_elements": ({"type": "string"}, "The elements to answer, with commas between; mandatory ones come too."),

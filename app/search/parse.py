@@ -1,6 +1,5 @@
 """Reads the query of a search into a plan; what it does not know it refuses, or where asked to be lenient tells."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +7,7 @@ from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
 from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, list_returning
 from app.fhir.subset import Subset, parse_elements, parse_summary
-from app.search.cursor import read_cursor
+from app.search.cursor import check_values, read_cursor
 from app.search.dates import parse_interval
 from app.search.escaping import split_values, unescape
 from app.search.kinds import KINDS
@@ -23,6 +22,7 @@ from app.search.plan import (
     SearchPlan,
     SortKey,
 )
+from app.search.sorting import BY_ID, parse_sort, write_order
 
 ALIASES = {"_lastupdated": "_lastUpdated"}
 """Misspellings of the guide's own examples (fhir-requirements.md, 5.4)."""
@@ -39,9 +39,6 @@ INCLUDE_ALIASES = {"HealthCareService:": "HealthcareService:"}
 TOTALS = ("none", "estimate", "accurate")
 """R4 search, Bundle.total."""
 
-SORT_KEYS: tuple[SortKey, ...] = ("_id", "_lastUpdated")
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-
 
 @dataclass
 class Draft:
@@ -51,8 +48,7 @@ class Draft:
     settings: Settings
     base: str
     criteria: list[Criterion] = field(default_factory=list)
-    sort: SortKey = "_id"
-    descending: bool = False
+    sort: tuple[SortKey, ...] = BY_ID
     count: int = 0
     cursor: Cursor | None = None
     includes: list[Include] = field(default_factory=list)
@@ -103,7 +99,6 @@ def parse_search(
         type=resource_type,
         criteria=tuple(draft.criteria),
         sort=draft.sort,
-        descending=draft.descending,
         count=0 if draft.counts_only else draft.count,
         cursor=check_cursor(draft),
         includes=tuple(dict.fromkeys(draft.includes)),
@@ -200,12 +195,7 @@ def check_subset(draft: Draft) -> Subset | None:
 
 
 def read_sort(draft: Draft, value: str) -> None:
-    key = value.removeprefix("-")
-    for each in SORT_KEYS:
-        if ALIASES.get(key, key) == each:
-            draft.sort, draft.descending = each, value.startswith("-")
-            return
-    raise Unsupported(f"_sort takes {' or '.join(SORT_KEYS)}, with - before it to descend", ("_sort",))
+    draft.sort = parse_sort(draft.resource_type, value, ALIASES)
 
 
 def read_cursor_parameter(draft: Draft, value: str) -> None:
@@ -246,9 +236,11 @@ def find_includes(code: str, value: str, known: list[str]) -> list[Include]:
 
 
 def check_cursor(draft: Draft) -> Cursor | None:
-    """A cursor belongs to the order that it was given in."""
-    if draft.cursor and (draft.cursor.last_updated is None) != (draft.sort == "_id"):
+    """A cursor belongs to the order that it was given in. Raises Invalid."""
+    if draft.cursor and draft.cursor.order != write_order(draft.sort):
         raise Invalid("This _cursor belongs to a search in another order", ("_cursor",))
+    if draft.cursor:
+        check_values(draft.cursor, draft.sort)
     return draft.cursor
 
 

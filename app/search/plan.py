@@ -115,7 +115,28 @@ class LastUpdatedCriterion:
 
 Criterion = RowCriterion | CompositeCriterion | MissingCriterion | NotCriterion | IdCriterion | LastUpdatedCriterion
 
-SortKey = Literal["_id", "_lastUpdated"]
+
+KeyValue = str | datetime | Decimal | None
+"""A row's value of a sort key; None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One key of the order: a search parameter, or without one ``_id`` or ``_lastUpdated``.
+
+    Of several values the one counts that comes first in this direction; who has none comes last in either.
+    """
+
+    code: str
+    descending: bool
+    parameter: SearchParameter | None = None
+
+    @property
+    def value_type(self) -> type:
+        """What its values are."""
+        kind = "date" if self.code == "_lastUpdated" else self.parameter.kind if self.parameter else "token"
+        return {"date": datetime, "number": Decimal, "quantity": Decimal}.get(kind, str)
+
 
 OPEN_BELOW = frozenset({"ne", "lt", "le", "eb"})
 """Comparators that set no lower bound."""
@@ -139,10 +160,10 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The sort key and id of the last row of the page before, and the mark that all pages of a poll stay below."""
+    """The last row of the page before, by its values of the order's keys; a poll's pages stay below ``mark``."""
 
-    last_updated: datetime | None
-    id: str
+    order: str
+    values: tuple[KeyValue, ...]
     mark: datetime | None = None
 
 
@@ -152,8 +173,8 @@ class SearchPlan:
 
     type: str
     criteria: tuple[Criterion, ...]
-    sort: SortKey
-    descending: bool
+    sort: tuple[SortKey, ...]
+    """The keys of the order, most important first; the last is the id."""
     count: int
     cursor: Cursor | None = None
     includes: tuple[Include, ...] = ()

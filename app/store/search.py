@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from app.core.caller import Scope
 from app.core.database import Connection
@@ -9,10 +10,15 @@ from app.core.errors import TooCostly
 from app.fhir.registry import TYPES
 from app.models.resources import column_names
 from app.search.plan import Cursor, SearchPlan
+from app.search.sorting import write_order
 from app.store.criteria import Binder, render_criterion, render_value
+from app.store.order import render_beyond, render_keys
 from app.store.read import load_resources, read_row
 from app.store.rows import Key, Stored
 from app.store.statements import audience_parameter, filter_visible, row_columns
+
+WIDTH = 11
+"""How many columns ``row_columns`` selects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +42,31 @@ def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, bin
 
 
 def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, list[object]]:
-    """The statement and its parameters; the same shape of query gives the same, prepared, text."""
+    """The statement and its parameters; the same shape of query gives the same, prepared, text.
+
+    After the columns of ``row_columns`` come the values of the order's parameters, then the included references.
+    """
     binder = Binder([audience_parameter(scope)])
     conditions = render_conditions(plan, scope, mark, binder)
-    sign, direction = ("<", "DESC") if plan.descending else (">", "ASC")
-    by_time = plan.sort == "_lastUpdated"
+    keys = render_keys(plan.type, plan.sort)
     if plan.cursor:
-        key = binder.add(plan.cursor.id)
-        at = binder.add(plan.cursor.last_updated, "timestamptz") if by_time else None
-        conditions.append(f"(r.last_updated, r.id) {sign} ({at}, {key})" if by_time else f"r.id {sign} {key}")
-    order = f"r.last_updated {direction}, r.id {direction}" if by_time else f"r.id {direction}"
-    extra = "".join(f", r.{column_names(each.parameter)[0]}" for each in plan.includes if not each.parameter.in_rows)
+        conditions.append(render_beyond(keys, plan.cursor.values, binder))
+    extra = [each.expression for each in keys if each.nullable]
+    extra += [f"r.{column_names(each.parameter)[0]}" for each in plan.includes if not each.parameter.in_rows]
     statement = (
-        f"SELECT {row_columns(plan.type)}{extra} FROM {TYPES[plan.type].table} r "
-        f"WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT {binder.add(plan.count + 1, 'bigint')}"
+        f"SELECT {', '.join([row_columns(plan.type), *extra])} "
+        f"FROM {TYPES[plan.type].table} r{''.join(each.join for each in keys)} WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {', '.join(each.rule for each in keys)} LIMIT {binder.add(plan.count + 1, 'bigint')}"
     )
     return statement, binder.values
+
+
+def read_cursor(plan: SearchPlan, row: Any, mark: datetime | None) -> Cursor:
+    """Where the page after this row begins."""
+    selected = iter(tuple(row)[WIDTH:])
+    own = {"_id": row["id"], "_lastUpdated": row["last_updated"]}
+    values = [next(selected) if each.parameter else own[each.code] for each in plan.sort]
+    return Cursor(write_order(plan.sort), tuple(values), mark)
 
 
 async def search_resources(
@@ -70,14 +85,12 @@ async def search_resources(
     more = len(rows) > plan.count
     rows = rows[: plan.count]
     matches = [read_row(row) for row in rows]
-    following = None
-    if more:
-        last = matches[-1]
-        following = Cursor(last.last_updated if plan.sort == "_lastUpdated" else None, last.id, mark)
+    following = read_cursor(plan, rows[-1], mark) if more else None
     included: dict[Key, Stored] = {}
     if plan.includes and matches:
         single = [each for each in plan.includes if not each.parameter.in_rows]
-        pairs = [pair for row in rows for pair in zip(single, tuple(row)[11:], strict=True)]
+        start = WIDTH + sum(1 for each in plan.sort if each.parameter)
+        pairs = [pair for row in rows for pair in zip(single, tuple(row)[start:], strict=True)]
         targets = {value for include, value in pairs if value and include.admits(value)}
         targets |= await find_child_targets(connection, plan, matches)
         included = await load_included(connection, scope, targets, matches, most_included)

@@ -137,7 +137,7 @@ REFUSED = {
         "_contained=true", "_revinclude=Task:status", "_revinclude=*", "_revinclude=Task",
         "_has:Task:patient:status=x", "_text=x", "_content=x", "_list=x", "_filter=x", "_query=x", "_score=1",
         "_tag=", "_profile:below=x", "_security:in=x", "_tag:identifier=x",
-        "_sort=name", "_sort=_id,name", "_sort=", "_count=-1",
+        "_sort=nom", "_sort=_id,name,", "_sort=", "_count=-1",
         "_count=x", "_count=", "_count=1.5", "_id:not=x", "_lastUpdated=yesterday", "_lastUpdated=", "_lastUpdated:x=1",
         "_include=Patient:name", "_include=Patient:link:Task", "_include=", "_include:iterate=Patient:x", "_cursor=x",
         "_cursor=", "_cursor=WzEsIngiXQ", "identifier:of-type=x", "name:text=x", "name:missing=perhaps",

@@ -1,0 +1,45 @@
+"""Reads ``_sort``: the keys of an answer's order, the last of which is always the id (R4 search, 3.1.1.5.1)."""
+
+from app.core.errors import Invalid, Unsupported
+from app.fhir.registry import COMMON_SEARCH, ResourceType
+from app.search.plan import SortKey
+
+MOST_KEYS = 5
+"""The cursor carries a value of each, up to 200 characters long, in an address of 8 KiB."""
+
+BY_ID = (SortKey("_id", False),)
+"""The order without ``_sort``: it stands still whatever is updated meanwhile."""
+
+
+def parse_sort(resource_type: ResourceType, value: str, aliases: dict[str, str]) -> tuple[SortKey, ...]:
+    """The keys of ``name,-birthdate``; equal rows follow each other by id, in the direction of the last key.
+
+    Raises Invalid for a key that is given twice and for too many, Unsupported for what cannot be sorted by.
+    """
+    keys = [find_key(resource_type, text, aliases) for text in value.split(",")]
+    codes = [each.code for each in keys]
+    if len(set(codes)) < len(codes):
+        raise Invalid("_sort names a key twice", ("_sort",))
+    if len(keys) > MOST_KEYS:
+        raise Invalid(f"_sort takes {MOST_KEYS} keys at most", ("_sort",))
+    if "_id" in codes:
+        return tuple(keys[: codes.index("_id") + 1])  # no two rows are equal by it: nothing is left to order
+    return (*keys, SortKey("_id", keys[-1].descending))
+
+
+def find_key(resource_type: ResourceType, text: str, aliases: dict[str, str]) -> SortKey:
+    """The key of one rule, ``-`` before it where it descends."""
+    name = text.removeprefix("-")
+    code, descending = aliases.get(name, name), text.startswith("-")
+    if code in ("_id", "_lastUpdated"):
+        return SortKey(code, descending)
+    sortable = {each.code: each for each in (*COMMON_SEARCH, *resource_type.search) if each.kind != "composite"}
+    if code not in sortable:
+        known = ", ".join(sorted(["_id", "_lastUpdated", *sortable]))
+        raise Unsupported(f"_sort takes {known} here, with - before it to descend, not {name!r}", ("_sort",))
+    return SortKey(code, descending, sortable[code])
+
+
+def write_order(keys: tuple[SortKey, ...]) -> str:
+    """The order as ``_sort`` would say it, the id included."""
+    return ",".join(f"-{each.code}" if each.descending else each.code for each in keys)
