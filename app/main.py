@@ -20,7 +20,7 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.routers import binary, docs, fhir, health, metrics, oauth
+from app.routers import binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
@@ -82,13 +82,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
     app.include_router(oauth.router)
     app.include_router(binary.router)  # before the routes of every type, whose addresses hold its own
+    app.include_router(operations.router)  # and these
     app.include_router(fhir.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(docs.router)
-    app.add_middleware(
-        Dispatcher, routes=[*oauth.router.routes, *binary.router.routes, *fhir.router.routes], answer_error=handle_error
-    )
+    hot = (oauth.router, binary.router, operations.router, fhir.router)
+    routes = [route for router in hot for route in router.routes]
+    app.add_middleware(Dispatcher, routes=routes, answer_error=handle_error)
     if settings.allowed_origins:
         # No cookie is ever sent: whoever calls from a page brings its token itself.
         app.add_middleware(
@@ -125,7 +126,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    routers = (oauth.router, binary.router, fhir.router, health.router, metrics.router, docs.router)
+    routers = (oauth.router, binary.router, operations.router, fhir.router, health.router, metrics.router, docs.router)
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()

@@ -1,7 +1,7 @@
-"""The notification Bundle of a Subscription (Subscriptions R5 Backport 1.1, R4 topic-based notifications)."""
+"""The notification Bundle of a Subscription (Subscriptions R5 Backport 1.2, R4 topic-based notifications)."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +9,9 @@ import orjson
 
 from app.delivery.claim import Claim
 from app.delivery.message import message_id
+from app.delivery.standing import Standing
+from app.delivery.telling import ToldEvent
 from app.delivery.topics import BY_NAME
-from app.store.rows import Stored
 
 Json = dict[str, Any]
 
@@ -20,92 +21,127 @@ METHODS = {"POST": "201", "PUT": "200", "DELETE": "204"}
 """What was done to the focus, and the status that it was answered with (bdl-4 wants one)."""
 
 
-def build_notification(claim: Claim, version: Stored | None, base_url: str, *, withheld: bool) -> str:
-    """The event as the Subscription asks for it; the resource is the version that the event speaks of.
-
-    ``withheld`` leaves the resource out, as for what is labelled. The ids are the same at every attempt.
-    """
-    focus = f"{base_url}/{claim.focus_type}/{claim.focus_id}"
-    event: list[Json] = [
-        {"name": "event-number", "valueString": str(claim.number)},
-        {"name": "timestamp", "valueInstant": show_instant(claim.created_at)},
-    ]
-    entries: list[Json] = []
-    if claim.content != "empty":
-        event.append({"name": "focus", "valueReference": {"reference": focus}})
-        whole = claim.content == "full-resource" and not withheld
-        entries.append(build_focus(claim, version, focus, whole=whole))
-    status = build_status(
+def build_notification(claim: Claim, event: ToldEvent, base_url: str) -> str:
+    """The event as the Subscription asks for it. The ids are the same at every attempt."""
+    key = message_id(claim)
+    parameters = build_parameters(
         claim.webhook_id,
         base_url,
-        key=message_id(claim),
-        topic=claim.topic,
+        key=key,
+        # The topic should not be there with an empty payload (backport-subscription-status-r4).
+        topic=None if claim.content == "empty" else claim.topic,
         status="active",
         kind="event-notification",
         count=claim.number,
-        events=[{"name": "notification-event", "part": event}],
+        more=[build_event(event, base_url)],
     )
-    return build_bundle(message_id(claim), [status, *entries])
+    return build_bundle(key, [status_entry(claim.webhook_id, parameters, base_url), *build_foci([event], base_url)])
 
 
 def build_handshake(webhook_id: str, topic: str, count: int, base_url: str, key: str) -> str:
     """The notification that asks an endpoint whether it is there; it counts for nothing."""
-    status = build_status(
-        webhook_id, base_url, key=key, topic=topic, status="requested", kind="handshake", count=count, events=()
+    parameters = build_parameters(
+        webhook_id, base_url, key=key, topic=topic, status="requested", kind="handshake", count=count
     )
-    return build_bundle(key, [status])
+    return build_bundle(key, [status_entry(webhook_id, parameters, base_url)])
 
 
-def build_status(
+def build_query_events(
+    standing: Standing, events: Sequence[ToldEvent], links: Iterable[tuple[str, str]], base_url: str
+) -> str:
+    """The answer of ``$events``; ``links`` are (relation, address)."""
+    key = uuid.uuid4().hex
+    more = [build_event(each, base_url) for each in events]
+    parameters = build_standing(standing, base_url, key=key, kind="query-event", more=more)
+    entries = [status_entry(standing.id, parameters, base_url), *build_foci(events, base_url)]
+    return build_bundle(key, entries, links)
+
+
+def build_standing(standing: Standing, base_url: str, *, key: str, kind: str, more: Sequence[Json] = ()) -> Json:
+    """How a Subscription stands, as it is asked for; the topic of one that has several is left out."""
+    errors = [{"name": "error", "valueCodeableConcept": {"text": standing.error}}] if standing.error else []
+    return build_parameters(
+        standing.id,
+        base_url,
+        key=key,
+        topic=standing.topics[0] if len(standing.topics) == 1 else None,
+        status=standing.status,
+        kind=kind,
+        count=standing.count,
+        more=[*more, *errors],
+    )
+
+
+def build_parameters(
     webhook_id: str,
     base_url: str,
     *,
     key: str,
-    topic: str,
+    topic: str | None,
     status: str,
     kind: str,
     count: int,
-    events: Sequence[Json],
+    more: Sequence[Json] = (),
 ) -> Json:
-    """The first entry: Parameters by the profile backport-subscription-status-r4."""
-    subscription = f"{base_url}/Subscription/{webhook_id}"
-    own = str(uuid.uuid5(NAMESPACE, f"{webhook_id} {key} status"))
+    """The status, as Parameters by the profile backport-subscription-status-r4; ``more`` are events and errors."""
+    parameter: list[Json] = [
+        {"name": "subscription", "valueReference": {"reference": f"{base_url}/Subscription/{webhook_id}"}},
+        {"name": "status", "valueCode": status},
+        {"name": "type", "valueCode": kind},
+        {"name": "events-since-subscription-start", "valueString": str(count)},
+        *more,
+    ]
+    if topic in BY_NAME:
+        parameter.insert(1, {"name": "topic", "valueCanonical": BY_NAME[topic].canonical})
     return {
-        "fullUrl": f"urn:uuid:{own}",
-        "resource": {
-            "resourceType": "Parameters",
-            "id": own,
-            "meta": {"profile": [f"{BACKPORT}/backport-subscription-status-r4"]},
-            "parameter": [
-                {"name": "subscription", "valueReference": {"reference": subscription}},
-                {"name": "topic", "valueCanonical": BY_NAME[topic].canonical},
-                {"name": "status", "valueCode": status},
-                {"name": "type", "valueCode": kind},
-                {"name": "events-since-subscription-start", "valueString": str(count)},
-                *events,
-            ],
-        },
-        "request": {"method": "GET", "url": f"{subscription}/$status"},
+        "resourceType": "Parameters",
+        "id": str(uuid.uuid5(NAMESPACE, f"{webhook_id} {key} status")),
+        "meta": {"profile": [f"{BACKPORT}/backport-subscription-status-r4"]},
+        "parameter": parameter,
+    }
+
+
+def status_entry(webhook_id: str, parameters: Json, base_url: str) -> Json:
+    """The first entry of a notification: as if ``$status`` had been asked for."""
+    return {
+        "fullUrl": f"urn:uuid:{parameters['id']}",
+        "resource": parameters,
+        "request": {"method": "GET", "url": f"{base_url}/Subscription/{webhook_id}/$status"},
         "response": {"status": "200"},
     }
 
 
-def build_focus(claim: Claim, version: Stored | None, focus: str, *, whole: bool) -> Json:
-    """The entry of what the event is about, with its content where ``whole``."""
-    deleted = version is not None and version.deleted
-    method = "DELETE" if deleted else "POST" if claim.focus_version == 1 else "PUT"
-    url = claim.focus_type if method == "POST" else f"{claim.focus_type}/{claim.focus_id}"
-    entry: Json = {"fullUrl": focus}
-    if whole and version is not None and not deleted:
-        entry["resource"] = orjson.Fragment(version.content)
-    response = {"status": METHODS[method], "etag": f'W/"{claim.focus_version}"'}
-    if version is not None:
-        response["lastModified"] = show_instant(version.last_updated)
+def build_event(event: ToldEvent, base_url: str) -> Json:
+    """One event within the status."""
+    part: list[Json] = [
+        {"name": "event-number", "valueString": str(event.number)},
+        {"name": "timestamp", "valueInstant": show_instant(event.created_at)},
+    ]
+    if event.focus:
+        part.append({"name": "focus", "valueReference": {"reference": f"{base_url}/{'/'.join(event.focus)}"}})
+    return {"name": "notification-event", "part": part}
+
+
+def build_foci(events: Iterable[ToldEvent], base_url: str) -> list[Json]:
+    """The entries of what events are about, as in a history."""
+    return [build_focus(each, "/".join(each.focus), base_url) for each in events if each.focus]
+
+
+def build_focus(event: ToldEvent, focus: str, base_url: str) -> Json:
+    """One of them, with its content where that is told."""
+    method = "DELETE" if event.deleted else "POST" if event.version == 1 else "PUT"
+    entry: Json = {"fullUrl": f"{base_url}/{focus}"}
+    if event.text is not None:
+        entry["resource"] = orjson.Fragment(event.text)
+    response = {"status": METHODS[method], "etag": f'W/"{event.version}"'}
+    if event.last_updated:
+        response["lastModified"] = show_instant(event.last_updated)
+    url = focus.partition("/")[0] if method == "POST" else focus
     return {**entry, "request": {"method": method, "url": url}, "response": response}
 
 
-def build_bundle(key: str, entries: list[Json]) -> str:
-    bundle = {
+def build_bundle(key: str, entries: list[Json], links: Iterable[tuple[str, str]] = ()) -> str:
+    bundle: Json = {
         "resourceType": "Bundle",
         "id": str(uuid.uuid5(NAMESPACE, f"{entries[0]['fullUrl']} {key}")),
         "meta": {"profile": [f"{BACKPORT}/backport-subscription-notification-r4"]},
@@ -113,6 +149,9 @@ def build_bundle(key: str, entries: list[Json]) -> str:
         "timestamp": show_instant(datetime.now(UTC)),
         "entry": entries,
     }
+    shown = [{"relation": relation, "url": url} for relation, url in links]
+    if shown:
+        bundle["link"] = shown
     return orjson.dumps(bundle).decode()
 
 

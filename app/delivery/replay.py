@@ -12,6 +12,7 @@ WITH chosen AS MATERIALIZED (
     WHERE ($1::bigint IS NULL OR d.id = $1) AND ($2::text IS NULL OR d.webhook_id = $2)
       AND ($3::bigint IS NULL OR d.number >= $3) AND ($4::timestamptz IS NULL OR e.created_at >= $4)
       AND ($5::bool OR d.state <> 'delivered')
+      AND ($6::bigint IS NULL OR d.number <= $6) AND ($7::timestamptz IS NULL OR e.created_at <= $7)
     ORDER BY d.id FOR UPDATE OF d
 ), streams AS MATERIALIZED (
     SELECT c.webhook_id, c.referral,
@@ -47,7 +48,7 @@ SELECT count(*) FROM resumed
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which deliveries to send again: one, or those of a webhook from a number or a time on.
+    """Which deliveries to send again: one, or those of a webhook from a number or a time on, up to another.
 
     Those that were delivered are meant only with ``delivered``.
     """
@@ -57,6 +58,8 @@ class Replay:
     from_number: int | None = None
     since: datetime | None = None
     delivered: bool = False
+    until_number: int | None = None
+    until: datetime | None = None
 
 
 async def replay(connection: Connection, wanted: Replay) -> tuple[int, int]:
@@ -70,7 +73,14 @@ async def replay(connection: Connection, wanted: Replay) -> tuple[int, int]:
     else:
         await check_webhook(connection, wanted.webhook_id)
     row = await connection.fetchrow(
-        REPLAY, wanted.delivery_id, wanted.webhook_id, wanted.from_number, wanted.since, wanted.delivered
+        REPLAY,
+        wanted.delivery_id,
+        wanted.webhook_id,
+        wanted.from_number,
+        wanted.since,
+        wanted.delivered,
+        wanted.until_number,
+        wanted.until,
     )
     return (int(row[0]), int(row[1])) if row else (0, 0)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from app.access.release import may_leave
 from app.core.caller import Scope
 from app.core.errors import HandoffError
 from app.core.outbound import Outbound, OutboundFailure
@@ -15,6 +14,7 @@ from app.delivery.claim import Claim, Result
 from app.delivery.message import build_body, build_headers, sign
 from app.delivery.notification import build_notification
 from app.delivery.outcome import judge_answer, judge_silence
+from app.delivery.telling import tell_event
 from app.delivery.webhooks import open_secret
 from app.store.audience import may_see
 from app.store.read import read_version
@@ -54,8 +54,8 @@ class Sender:
             if claim.content is None:
                 body = build_body(claim, self.base_url)
             else:
-                withheld = claim.labelled or (version is not None and not may_leave(version, scope))
-                body = build_notification(claim, version, self.base_url, withheld=withheld)
+                event = tell_event(claim, version, scope, claim.content)
+                body = build_notification(claim, event, self.base_url)
             sealed = (claim.secret, claim.previous_secret)
             headers = build_headers(claim)
             headers |= sign([self.open_secret(each) for each in sealed if each], claim, body)

@@ -9,6 +9,7 @@ from app.core.errors import Issue, Unprocessable
 from app.core.settings import Settings
 from app.delivery.filters import Filter, parse_filter
 from app.delivery.message import FHIR_JSON
+from app.delivery.telling import CONTENTS
 from app.delivery.topics import BY_CANONICAL, Topic
 from app.delivery.webhooks import check_endpoint
 
@@ -18,7 +19,6 @@ BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 FILTER_CRITERIA = f"{BACKPORT}/backport-filter-criteria"
 PAYLOAD_CONTENT = f"{BACKPORT}/backport-payload-content"
 MAX_COUNT = f"{BACKPORT}/backport-max-count"
-CONTENTS = ("empty", "id-only", "full-resource")
 MEANINGFUL = (BACKPORT, "http://hl7.org/fhir/5.0/", "http://hl7.org/fhir/4.3/", "http://hl7.org/fhir/6.0/")
 """Extensions below these ask for something: one that is not offered is refused, not ignored."""
 

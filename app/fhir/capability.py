@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.fhir.operations import OPERATIONS
 from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter, list_returning
 
 Json = dict[str, Any]
@@ -109,6 +110,9 @@ def _describe_type(kept: ResourceType) -> Json:
     if returning := list_returning(kept):
         described["searchRevInclude"] = returning
     described["searchParam"] = [*_COMMON_PARAMETERS, *parameters]
+    operations = [each for each in OPERATIONS.values() if each.resource_type == kept.name]
+    if operations:
+        described["operation"] = [{"name": each.code, "definition": each.definition} for each in operations]
     return described
 
 

@@ -1,15 +1,12 @@
 """Shows in each Subscription what has become of its webhook: delivery itself knows nothing of resources."""
 
 from app.delivery.overview import list_changed
+from app.delivery.standing import SHOWN_AS, tell_error
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
 from app.interactions.unit import SYSTEM, Unit, run_unit
 from app.interactions.versions import parse_stored, replace_version
 from app.store.read import read_resource
-
-SHOWN_AS = {"requested": "requested", "active": "active", "paused": "off", "off": "off", "error": "error"}
-"""By http://hl7.org/fhir/subscription-status, which knows no pause."""
-PAUSED = "paused by the operator"
 
 
 async def show_statuses(hub: Hub) -> int:
@@ -28,13 +25,13 @@ async def show_status(hub: Hub, webhook_id: str, organization: str) -> bool:
         )
         if row is None:
             return False
-        status, error = row[0], PAUSED if row[0] == "paused" else row[1]
+        status, error = row[0], tell_error(*row)
         stored = await read_resource(unit.connection, SYSTEM, "Subscription", webhook_id)
         if stored and not stored.deleted:
             before = parse_stored(stored)
             after = {name: value for name, value in before.items() if name != "error"}
             after["status"] = SHOWN_AS[status]
-            if status != "active" and error:
+            if error:
                 after["error"] = error
             await replace_version(unit, stored, before, after)
         await unit.connection.execute("UPDATE webhook SET shown_status = $2 WHERE id = $1", webhook_id, status)

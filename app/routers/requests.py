@@ -153,6 +153,11 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def has_body(request: Request) -> bool:
+    """Whether anything was sent (RFC 9112, 6.3)."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
 async def read_resource_body(request: Request, *, bundle: bool = False) -> dict[str, Any]:
     """The resource that was sent. Raises UnsupportedMedia, TooLarge, Invalid."""
     media = request.headers.get("content-type", "").split(";")[0].strip().lower()

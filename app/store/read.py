@@ -15,6 +15,7 @@ from app.store.statements import (
     read_statement,
     row_columns,
     shape,
+    versions_statement,
     vread_statement,
 )
 
@@ -38,6 +39,23 @@ async def read_version(
         vread_statement(resource_type, shape(scope)), resource_id, audience_parameter(scope), version
     )
     return read_row(row) if row else None
+
+
+async def load_versions(
+    connection: Connection, scope: Scope, wanted: Iterable[tuple[str, str, int]]
+) -> dict[tuple[str, str, int], Stored]:
+    """Many versions (type, id, version), one round trip for each type; what the scope does not see is absent."""
+    grouped: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+    for name, resource_id, version in wanted:
+        grouped[name].add((resource_id, version))
+    found: dict[tuple[str, str, int], Stored] = {}
+    for name, pairs in grouped.items():
+        ids, versions = zip(*sorted(pairs), strict=True)
+        rows = await connection.fetch(
+            versions_statement(name, shape(scope)), audience_parameter(scope), list(ids), list(versions)
+        )
+        found |= {(name, stored.id, stored.version): stored for stored in map(read_row, rows)}
+    return found
 
 
 @cache

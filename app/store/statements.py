@@ -165,3 +165,17 @@ def vread_statement(resource_type: str, scope: Scope) -> str:
         f"r.shared_with, NULL, NULL, NULL FROM {table} r JOIN resource_history h "
         f"ON h.type = '{resource_type}' AND h.id = r.id WHERE r.id = $1 AND {visible} AND h.version = $3"
     )
+
+
+@cache
+def versions_statement(resource_type: str, scope: Scope) -> str:
+    """$1 audience, $2 ids, $3 their versions: what ``vread_statement`` gives of each."""
+    table = TYPES[resource_type].table
+    visible = filter_visible(resource_type, scope, 1)
+    wanted = f"{table} r JOIN unnest($2::text[], $3::bigint[]) w(id, version) ON w.id = r.id"
+    return (
+        f"SELECT {row_columns(resource_type)} FROM {wanted} AND w.version = r.version WHERE {visible} "
+        f"UNION ALL SELECT '{resource_type}', r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
+        f"r.shared_with, NULL, NULL, NULL FROM {wanted} JOIN resource_history h "
+        f"ON h.type = '{resource_type}' AND h.id = r.id AND h.version = w.version WHERE {visible}"
+    )

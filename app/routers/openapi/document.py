@@ -16,6 +16,11 @@ from app.fhir.openapi_search import (
     parameter_name,
 )
 from app.fhir.registry import COMMON_SEARCH, TYPES
+from app.routers.openapi.operations import (
+    build_operation_examples,
+    build_operation_paths,
+    build_parameters_schema,
+)
 from app.routers.openapi.parts import HEADERS, PARAMETERS, build_errors
 from app.routers.openapi.system import TAGS, build_system_examples, build_system_paths, build_system_schemas
 from app.routers.openapi.types import HISTORY, INCLUDES, TypePaths, build_type_examples
@@ -59,6 +64,7 @@ def build_document(public_url: str | None) -> Json:
     paths = build_system_paths()
     for each in types:
         paths |= each.build()
+    paths |= build_operation_paths()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -95,8 +101,9 @@ def build_components(types: list[TypePaths], offered: list[str], token_url: str)
     """All that is shared by $ref."""
     common = build_common_parameters({*offered, *HISTORY})
     parameters = {**PARAMETERS, **common}
-    examples = build_system_examples(EXAMPLE_BASE, VERSION)
-    schemas = {**build_schemas(), **build_search_schemas(), **build_system_schemas(), **build_webhook_schemas()}
+    examples = {**build_system_examples(EXAMPLE_BASE, VERSION), **build_operation_examples(EXAMPLE_BASE)}
+    schemas = {**build_schemas(), **build_parameters_schema(), **build_search_schemas(), **build_system_schemas()}
+    schemas |= build_webhook_schemas()
     for each in types:
         parameters |= {parameter_name(each.kept, code): value for code, value in each.parameters.items()}
         examples |= build_type_examples(each.name, EXAMPLE_BASE)

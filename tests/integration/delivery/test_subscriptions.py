@@ -84,7 +84,7 @@ def bare(parameter: Resource) -> Any:
     if "part" in parameter:
         return {each["name"]: bare(each) for each in parameter["part"]}
     value = next(value for name, value in parameter.items() if name.startswith("value"))
-    return value["reference"] if isinstance(value, dict) else value
+    return value.get("reference", value) if isinstance(value, dict) else value
 
 
 async def refer(hospital: Caller, **more: Any) -> Resource:

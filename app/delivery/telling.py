@@ -1,0 +1,66 @@
+"""What of an event may be told to its subscriber now: asked when it is sent, and again when it is asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from app.access.release import may_leave, release
+from app.core.caller import Scope
+from app.store.rows import Stored
+
+CONTENTS = ("empty", "id-only", "full-resource")
+"""http://hl7.org/fhir/uv/subscriptions-backport/ValueSet/backport-content-value-set."""
+
+
+class Happened(Protocol):
+    """An event as a subscriber's queue holds it; ``number`` counts the subscriber's events."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def created_at(self) -> datetime: ...
+    @property
+    def focus_type(self) -> str: ...
+    @property
+    def focus_id(self) -> str: ...
+    @property
+    def focus_version(self) -> int: ...
+    @property
+    def labelled(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEvent:
+    """An event as it is told: without a focus of which nothing may be said; ``text`` is the version's JSON.
+
+    ``last_updated`` is that of the version, unknown where it is not told.
+    """
+
+    number: int
+    created_at: datetime
+    focus: tuple[str, str] | None = None
+    version: int = 0
+    deleted: bool = False
+    last_updated: datetime | None = None
+    text: str | None = None
+
+
+def tell_event(event: Happened, version: Stored | None, scope: Scope, content: str) -> ToldEvent:
+    """The event with as much as ``content`` asks for and the ``scope`` may see.
+
+    ``version`` is what the event speaks of, read within the scope; None is what it does not see. What is or was
+    labelled leaves by its id alone (access.md, Confidentiality). Raises AudienceBreach.
+    """
+    if content == "empty" or version is None:
+        return ToldEvent(event.number, event.created_at)
+    withheld = event.labelled or not may_leave(version, scope)
+    whole = content == "full-resource" and not version.deleted and not withheld
+    return ToldEvent(
+        event.number,
+        event.created_at,
+        (event.focus_type, event.focus_id),
+        event.focus_version,
+        version.deleted,
+        version.last_updated,
+        release(version, scope) if whole else None,
+    )
