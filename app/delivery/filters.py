@@ -1,15 +1,15 @@
 """Filters of Subscriptions, compared with an event as sets of keys: the same values that a search would compare."""
 
 from typing import Any
-from urllib.parse import parse_qsl
 
-from app.core.errors import HandoffError, Unprocessable
+from app.core.errors import HandoffError, Invalid, Unprocessable
 from app.core.settings import Settings
 from app.delivery.topics import FILTERS
 from app.fhir.registry import TYPES
 from app.search.extract import index_rows
 from app.search.parse import parse_search
 from app.search.plan import Criterion, IdCriterion, ReferenceCriterion, TokenCriterion
+from app.search.query_text import read_pairs
 
 Filter = list[str]
 """Alternatives: an event matches where it has one of these keys."""
@@ -41,7 +41,10 @@ def parse_filter(text: str, resource_type: str, settings: Settings, base_url: st
         query = text
     elif head != resource_type:
         raise Unprocessable(f"This topic is about {resource_type}, not {head!r}", (where,))
-    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    try:
+        pairs = read_pairs(query.replace("+", "%2B"))
+    except Invalid as error:
+        raise Unprocessable(error.diagnostics, (where,)) from error
     pairs = [(name.removeprefix(f"{resource_type}."), value) for name, value in pairs]
     offered = FILTERS[resource_type]
     unknown = [name for name, _ in pairs if name.partition(":")[0] not in offered]

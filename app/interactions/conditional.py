@@ -1,12 +1,12 @@
 """Finds the one resource that a condition names, without a race: a lock stands for what does not exist yet."""
 
 from typing import Any
-from urllib.parse import parse_qsl
 
 from app.access.interaction_rules import authorize
 from app.core.errors import Invalid, MultipleMatches, PreconditionFailed, Unsupported
 from app.interactions.unit import Unit
 from app.search.parse import parse_search
+from app.search.query_text import read_pairs
 from app.store.locks import lock_condition
 from app.store.rows import Stored
 from app.store.search import search_resources
@@ -22,7 +22,7 @@ async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | Non
     conditional writers one creates and the others find.
     """
     authorize(unit.caller, "search-type", resource_type)
-    pairs = sorted(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+    pairs = sorted(read_pairs(query.removeprefix("?")))
     for name, _ in pairs:
         if name in NO_CRITERIA:
             raise Unsupported(f"A condition takes no {name}", (name,))

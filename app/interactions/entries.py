@@ -3,13 +3,13 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from app.core.errors import Invalid, Issue, Unprocessable, Unsupported
 from app.core.settings import Settings
 from app.fhir.registry import TYPES
 from app.fhir.validation import validate
 from app.interactions.writing import check_resource
+from app.search.query_text import read_pairs
 
 METHODS = ("DELETE", "POST", "PUT", "GET", "HEAD")
 """In the order in which a transaction is processed; HEAD is read as GET."""
@@ -56,7 +56,7 @@ class Operation:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The query as pairs."""
-        return parse_qsl(self.query or "", keep_blank_values=True)
+        return read_pairs(self.query or "")
 
 
 def read_etag(text: str | None, *expression: str) -> int | None:

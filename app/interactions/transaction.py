@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from app.core.caller import Caller
 from app.core.errors import HandoffError, Invalid, Issue, PreconditionFailed
@@ -21,6 +21,7 @@ from app.interactions.read import reading
 from app.interactions.unit import Unit, run_unit
 from app.interactions.writing import Written, check_same_id, write_deletion, write_new, write_update
 from app.models.resources import REFERRAL_TYPES
+from app.search.query_text import read_pairs
 from app.store.rows import Key
 
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -88,7 +89,7 @@ async def resolve_conditions(unit: Unit, operations: list[Operation]) -> None:
     creating: set[tuple[str, str]] = set()
     for operation in sorted(conditional, key=lambda each: (each.type, each.condition or "")):
         # Two spellings of one condition are one condition.
-        pairs = sorted(parse_qsl((operation.condition or "").removeprefix("?"), keep_blank_values=True))
+        pairs = sorted(read_pairs((operation.condition or "").removeprefix("?")))
         condition = (operation.type, urlencode(pairs))
         with at_entry(operation, operation.condition_place):
             operation.found = await find_match(unit, *condition)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, get_args
-from urllib.parse import parse_qsl
 
 from fastapi import Request
 
@@ -17,6 +16,7 @@ from app.fhir.registry import TYPES
 from app.fhir.subset import Subset, read_subset
 from app.interactions.entries import read_etag
 from app.interactions.hub import Hub
+from app.search.query_text import read_pairs
 
 JSON_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xhtml+xml", "text/*", ""})
@@ -178,14 +178,14 @@ def check_resource_type(resource: dict[str, Any], name: str) -> None:
 
 async def read_query(request: Request) -> list[tuple[str, str]]:
     """The parameters of the address, and of a form that was posted (R4 search, 3.1.1.2)."""
-    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    pairs = read_pairs(request.url.query)
     if request.method == "POST":
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media not in ("application/x-www-form-urlencoded", ""):
             raise UnsupportedMedia("Send Content-Type: application/x-www-form-urlencoded")
         body = await read_body(request, find_hub(request).settings.max_body)
         try:
-            pairs += parse_qsl(body.decode(), keep_blank_values=True)
+            pairs += read_pairs(body.decode())
         except UnicodeDecodeError as error:
             raise Invalid("The form is not UTF-8") from error
     return pairs

@@ -147,6 +147,8 @@ def read_boolean(code: str, value: str) -> bool:
 
 def read_id(draft: Draft, value: str) -> None:
     # An id that breaks the grammar names nothing: it matches no row, and needs no error.
+    if not value:
+        raise Invalid("_id needs a value", ("_id",))
     draft.criteria.append(IdCriterion(tuple(unescape(each) for each in draft.split("_id", value))))
 
 
