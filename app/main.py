@@ -20,7 +20,7 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.routers import binary, docs, fhir, health, metrics, oauth, operations
+from app.routers import admin, binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.responses import answer_error
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(fhir.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(admin.router)
     app.include_router(docs.router)
     hot = (oauth.router, binary.router, operations.router, fhir.router)
     routes = [route for router in hot for route in router.routes]
@@ -126,7 +127,8 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    routers = (oauth.router, binary.router, operations.router, fhir.router, health.router, metrics.router, docs.router)
+    operators = (health.router, metrics.router, admin.router, docs.router)
+    routers = (oauth.router, binary.router, operations.router, fhir.router, *operators)
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()

@@ -14,6 +14,7 @@ import httpx
 
 from app.core.data_dir import load_secret_key
 from app.interactions.command import open_hub
+from app.interactions.deliveries import OPERATOR
 from app.interactions.hub import Hub
 from app.interactions.webhooks import add_webhook
 from bench.cases import Bench, fresh_task
@@ -43,7 +44,7 @@ async def measure_webhooks(bench: Bench, directory: Path, changes: int, rate: fl
         async with open_hub(stage.settings, stage.url) as hub:
             await wait_for_dispatcher(hub)
             key = load_secret_key(stage.settings)
-            await add_webhook(hub, key, url, f"Organization/{HOSPITAL}", ["referral-status-changed"])
+            await add_webhook(hub, OPERATOR, key, url, f"Organization/{HOSPITAL}", ["referral-status-changed"])
         token = await stage.token(HOSPITAL, "referrer")
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
         async with httpx.AsyncClient(base_url=stage.address, headers=headers) as client:

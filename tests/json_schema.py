@@ -20,7 +20,9 @@ TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
-NOTES = frozenset({"description", "title", "format", "externalDocs", "contentMediaType", "contentEncoding", "example"})
+NOTES = frozenset(
+    {"description", "title", "default", "format", "externalDocs", "contentMediaType", "contentEncoding", "example"}
+)
 
 
 def resolve(document: Json, pointer: str) -> Any:

@@ -83,6 +83,11 @@ def check_operator(caller: Caller) -> None:
         raise Forbidden(f"This is for clients of role admin, not {caller.role}")
 
 
+def steered_by(caller: Caller) -> str | None:
+    """The organisation whose subscriptions alone a caller sees and steers; None, the operator, every one's."""
+    return None if caller.role == "admin" else caller.organization
+
+
 def check_role(name: str) -> Role:
     """The role of this name. Raises ValueError."""
     for role in get_args(Role):

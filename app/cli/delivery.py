@@ -9,8 +9,12 @@ from app.cli.text import moment, plain, read_moment, span, table
 from app.core.settings import Settings
 
 if TYPE_CHECKING:
-    from app.delivery.overview import DeadLetter, WebhookState
+    from app.delivery.overview import Kind, Undelivered
     from app.interactions.hub import Hub
+
+OfWebhook = Annotated[str | None, typer.Option("--webhook", help="Of this webhook alone.")]
+Most = Annotated[int, typer.Option("--limit", min=1, help="Not more than so many, the newest first.")]
+Answers = Annotated[bool, typer.Option("--answers", help="Show what the receiver answered, too.")]
 
 commands = typer.Typer(no_args_is_help=True, help="What is under way to the webhooks; sending again, pausing.")
 
@@ -18,16 +22,11 @@ commands = typer.Typer(no_args_is_help=True, help="What is under way to the webh
 @commands.command()
 def status() -> None:
     """Show each webhook: what is queued, delivered, failed, dead, and since when it fails."""
-    from app.delivery.overview import list_states
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR, read_states
 
     settings = Settings()
-
-    async def work(hub: "Hub") -> "tuple[list[WebhookState], int]":
-        async with hub.pool.acquire() as connection:
-            return await list_states(connection)
-
-    states, waiting = run_command(settings, work)
+    states, waiting = run_command(settings, lambda hub: read_states(hub, OPERATOR))
     head = ("WEBHOOK", "STATE", "QUEUED", "OLDEST", "DELIVERED", "FAILED ATTEMPTS", "DEAD", "FAILING SINCE", "REASON")
     rows = [
         (
@@ -51,31 +50,54 @@ def status() -> None:
 
 @commands.command()
 def dead(
-    webhook: Annotated[str | None, typer.Option(help="Of this webhook alone.")] = None,
-    most: Annotated[int, typer.Option("--limit", min=1, help="Not more than so many, the newest first.")] = 50,
-    answers: Annotated[bool, typer.Option("--answers", help="Show what the receiver answered, too.")] = False,
+    webhook: OfWebhook = None,
+    most: Most = 50,
+    answers: Answers = False,
 ) -> None:
-    """List the dead letters, each with the reason of its last attempt."""
-    from app.delivery.overview import list_dead
+    """List the dead letters, each with the reason of every failed attempt."""
+    if list_kind("dead", webhook, most, answers=answers):
+        typer.echo("`handoff delivery replay ID` sends one again.")
+    else:
+        typer.echo("There is no dead letter.")
+
+
+@commands.command()
+def blocked(
+    webhook: OfWebhook = None,
+    most: Most = 50,
+    answers: Answers = False,
+) -> None:
+    """List what has been tried for over 15 minutes and holds up its referral; it is tried again by the schedule."""
+    if not list_kind("blocked", webhook, most, answers=answers):
+        typer.echo("Nothing is blocked.")
+
+
+def list_kind(kind: "Kind", webhook: str | None, most: int, *, answers: bool) -> int:
+    """Prints the deliveries with their failed attempts; how many."""
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR, read_undelivered
 
     settings = Settings()
 
-    async def work(hub: "Hub") -> "list[DeadLetter]":
-        async with hub.pool.acquire() as connection:
-            return await list_dead(connection, webhook, most)
+    async def work(hub: "Hub") -> "list[Undelivered]":
+        return await read_undelivered(hub, OPERATOR, kind, webhook_id=webhook, before=None, most=most + 1)
 
-    letters = run_command(settings, work)
-    if not letters:
-        typer.echo("There is no dead letter.")
-        return
-    for each in letters:
+    found = run_command(settings, work)
+    for each in found[:most]:
         typer.echo(f"{each.id}  webhook {each.webhook_id}, event {each.number}  {each.topic} of {each.referral}")
-        ended = moment(each.ended_at, settings)
-        typer.echo(f"    given up {ended} after {each.attempts} attempts: {plain(each.reason or 'no reason is known')}")
-        if answers and each.answer:
-            typer.echo("\n".join(f"    | {line}" for line in plain(each.answer).splitlines()))
-    typer.echo("`handoff delivery replay ID` sends one again.")
+        fate = f"given up {moment(each.ended_at, settings)}"
+        if each.ended_at is None:
+            fate = f"tried again {moment(each.due_at, settings)}"
+        typer.echo(f"    {fate} after {each.count} attempts")
+        for attempt in each.attempts:
+            reason = attempt.reason or "no result: it ended with its worker"
+            if attempt.status is None or attempt.status >= 300:
+                typer.echo(f"    {attempt.number}. {moment(attempt.at, settings)}  {plain(reason)}")
+            if answers and attempt.answer:
+                typer.echo("\n".join(f"       | {line}" for line in plain(attempt.answer).splitlines()))
+    if len(found) > most:
+        typer.echo(f"There are more; --limit shows more than {most}.")
+    return len(found)
 
 
 @commands.command()
@@ -89,7 +111,7 @@ def replay(
     delivered: Annotated[bool, typer.Option("--delivered", help="Also what was delivered already.")] = False,
 ) -> None:
     """Send dead and withdrawn deliveries again, under the same webhook-id, in order within a referral."""
-    from app.delivery.replay import Replay, find_stopped
+    from app.delivery.replay import Replay
     from app.interactions import deliveries
     from app.interactions.command import run_command
 
@@ -105,15 +127,11 @@ def replay(
         raise typer.BadParameter("give a delivery, or --webhook with --from-number or --since")
     wanted = Replay(int(number) if delivery else None, webhook, from_number, at, delivered)
 
-    async def work(hub: "Hub") -> tuple[tuple[int, int], tuple[str, str] | None]:
-        counts = await deliveries.replay(hub, wanted)
-        async with hub.pool.acquire() as connection:
-            return counts, await find_stopped(connection, wanted)
-
-    (again, hurried), stopped = run_command(settings, work)
-    typer.echo(f"Sent again: {again}. Due at once instead of later: {hurried}.")
-    if stopped:
-        typer.echo(f"Webhook {stopped[0]} is {stopped[1]}: nothing goes before `handoff delivery resume {stopped[0]}`.")
+    done = run_command(settings, lambda hub: deliveries.replay(hub, deliveries.OPERATOR, wanted))
+    typer.echo(f"Sent again: {done.again}. Due at once instead of later: {done.hurried}.")
+    if done.stopped:
+        name, status = done.stopped
+        typer.echo(f"Webhook {name} is {status}: nothing goes before `handoff delivery resume {name}`.")
 
 
 @commands.command()
@@ -122,7 +140,7 @@ def pause(webhook: WebhookId) -> None:
     from app.interactions import deliveries
     from app.interactions.command import run_command
 
-    run_command(Settings(), lambda hub: deliveries.pause(hub, webhook))
+    run_command(Settings(), lambda hub: deliveries.pause(hub, deliveries.OPERATOR, webhook))
     typer.echo(f"{webhook} is paused; attempts under way come to their end.")
 
 
@@ -132,5 +150,5 @@ def resume(webhook: WebhookId) -> None:
     from app.interactions import deliveries
     from app.interactions.command import run_command
 
-    run_command(Settings(), lambda hub: deliveries.resume(hub, webhook))
-    typer.echo(f"{webhook} is active.")
+    state = run_command(Settings(), lambda hub: deliveries.resume(hub, deliveries.OPERATOR, webhook))
+    typer.echo(f"{webhook} is {state.status}.")

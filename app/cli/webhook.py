@@ -10,7 +10,6 @@ from app.core.data_dir import load_secret_key
 from app.core.settings import Settings
 
 if TYPE_CHECKING:
-    from app.delivery.overview import WebhookState
     from app.interactions.hub import Hub
 
 commands = typer.Typer(no_args_is_help=True, help="The endpoints that are told of events.")
@@ -24,13 +23,14 @@ def register_webhook(
 ) -> None:
     """Register an endpoint for an organisation's events; its secret is printed once."""
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR
     from app.interactions.webhooks import add_webhook
 
     settings = Settings()
     wanted = [each.strip() for each in events.split(",") if each.strip()]
 
     async def work(hub: "Hub") -> tuple[str, str]:
-        return await add_webhook(hub, load_secret_key(settings), url, organization, wanted)
+        return await add_webhook(hub, OPERATOR, load_secret_key(settings), url, organization, wanted)
 
     webhook_id, secret = run_command(settings, work)
     typer.echo(f"Registered as Subscription/{webhook_id}. Its secret, shown this once:")
@@ -40,16 +40,11 @@ def register_webhook(
 @commands.command(name="list")
 def show_webhooks() -> None:
     """List the registered endpoints."""
-    from app.delivery.overview import list_states
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR, read_states
 
     settings = Settings()
-
-    async def work(hub: "Hub") -> "list[WebhookState]":
-        async with hub.pool.acquire() as connection:
-            return (await list_states(connection))[0]
-
-    found = run_command(settings, work)
+    found, _ = run_command(settings, lambda hub: read_states(hub, OPERATOR))
     head = ("WEBHOOK", "STATE", "ORGANIZATION", "EVENTS", "OLD SECRET GOOD UNTIL", "URL")
     rows = [
         (
@@ -75,11 +70,12 @@ def rotate(
 ) -> None:
     """Give a webhook a new secret, printed once; the old one is good for a while more."""
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR
     from app.interactions.webhooks import change_secret
 
     settings = Settings()
     key = load_secret_key(settings)
-    secret = run_command(settings, lambda hub: change_secret(hub, key, webhook, grace * 3_600))
+    secret = run_command(settings, lambda hub: change_secret(hub, OPERATOR, key, webhook, grace * 3_600))
     old = f"good for {grace:g} h more" if grace else "good no more"
     typer.echo(f"The new secret of {webhook}, shown this once; the old one is {old}:")
     typer.echo(secret)
@@ -92,7 +88,8 @@ def remove(
 ) -> None:
     """Take an endpoint away, with the record of its deliveries."""
     from app.interactions.command import run_command
+    from app.interactions.deliveries import OPERATOR
     from app.interactions.webhooks import remove_webhook
 
-    dropped = run_command(Settings(), lambda hub: remove_webhook(hub, webhook, drop=drop))
+    dropped = run_command(Settings(), lambda hub: remove_webhook(hub, OPERATOR, webhook, drop=drop))
     typer.echo(f"{webhook} is removed{f', and {dropped} queued deliveries with it' if dropped else ''}.")

@@ -9,65 +9,29 @@ import asyncpg
 from app.core.database import Connection
 from app.core.errors import Unavailable
 from app.delivery.claim import LATENCY_BUCKETS
+from app.delivery.overview import WebhookState, count_waiting, list_states
 
-WEBHOOKS = """
-SELECT w.id, w.status, coalesce(q.queued, 0), coalesce(q.blocked, 0), d.dead,
-       coalesce(extract(epoch FROM clock_timestamp() - e.created_at)::float8, 0)
-FROM webhook w
-LEFT JOIN (
-    SELECT d.webhook_id, count(*) AS queued, min(d.id) AS oldest,
-           count(*) FILTER (WHERE d.first_tried_at < now() - interval '15 minutes' AND d.number = (
-               SELECT min(f.number) FROM delivery f WHERE f.state = 'queued'
-                  AND f.webhook_id = d.webhook_id AND f.referral = d.referral)) AS blocked
-    FROM delivery d WHERE d.state = 'queued' GROUP BY d.webhook_id
-) q ON q.webhook_id = w.id
-LEFT JOIN delivery o ON o.id = q.oldest
-LEFT JOIN event e ON e.id = o.event_id
-CROSS JOIN LATERAL (SELECT count(*) AS dead FROM delivery d WHERE d.webhook_id = w.id AND d.state = 'dead') d
-ORDER BY w.id
-"""
-"""The dispatcher makes deliveries in the order of events: the one with the least id has waited longest."""
-
-WAITING = """
-SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at))::float8, 0)
-FROM event WHERE fanned_out_at IS NULL
-"""
-
-TALLY = """
-SELECT webhook_id, outcome, most_seconds, sum(number)::bigint, sum(seconds)::float8
-FROM delivery_tally GROUP BY webhook_id, outcome, most_seconds
+LATENCIES = """
+SELECT webhook_id, most_seconds, sum(number)::bigint, sum(seconds)::float8
+FROM delivery_tally WHERE outcome = 'delivered' GROUP BY webhook_id, most_seconds
 """
 
 
 @dataclass
 class WebhookFigures:
-    """One webhook's; ``oldest`` is the seconds since the event that has waited longest, 0 where none waits.
-
-    ``blocked`` are the referrals whose next event was first tried over 15 minutes ago. ``latencies`` counts what was
-    delivered, replays apart, by the upper bounds of LATENCY_BUCKETS and infinity; ``seconds`` is their sum.
+    """One webhook's. ``latencies`` counts what was delivered, replays apart, by the upper bounds of LATENCY_BUCKETS
+    and infinity; ``seconds`` is their sum.
     """
 
-    id: str
-    status: str
-    queued: int
-    blocked: int
-    dead: int
-    oldest: float
-    delivered: int = 0
-    failed: int = 0
+    state: WebhookState
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
     seconds: float = 0
 
-    def count(self, outcome: str, most_seconds: float, number: int, seconds: float) -> None:
+    def count(self, most_seconds: float, number: int, seconds: float) -> None:
         """Adds a row of the tally."""
-        if outcome == "failed":
-            self.failed += number
-            return
-        self.delivered += number
-        if outcome == "delivered":
-            place = next((n for n, bound in enumerate(LATENCY_BUCKETS) if bound >= most_seconds), -1)
-            self.latencies[place] += number
-            self.seconds += seconds
+        place = next((n for n, bound in enumerate(LATENCY_BUCKETS) if bound >= most_seconds), -1)
+        self.latencies[place] += number
+        self.seconds += seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +54,10 @@ async def read_figures(pool: asyncpg.Pool) -> Figures:
 
 async def read_snapshot(connection: Connection) -> Figures:
     """The figures of one snapshot."""
-    webhooks = {row[0]: WebhookFigures(*row) for row in await connection.fetch(WEBHOOKS)}
-    for webhook_id, *counted in await connection.fetch(TALLY):
+    webhooks = {each.id: WebhookFigures(each) for each in await list_states(connection)}
+    for webhook_id, *counted in await connection.fetch(LATENCIES):
         webhooks[webhook_id].count(*counted)
-    [waiting] = await connection.fetch(WAITING)
-    return Figures(tuple(webhooks.values()), waiting[0], waiting[1])
+    return Figures(tuple(webhooks.values()), *await count_waiting(connection))
 
 
 def accumulate(counts: Iterable[int]) -> list[tuple[float, int]]:

@@ -8,8 +8,10 @@ from app.core.errors import Conflict, NotFound
 
 REPLAY = """
 WITH chosen AS MATERIALIZED (
-    SELECT d.id, d.webhook_id, d.referral, d.state FROM delivery d JOIN event e ON e.id = d.event_id
-    WHERE ($1::bigint IS NULL OR d.id = $1) AND ($2::text IS NULL OR d.webhook_id = $2)
+    SELECT d.id, d.webhook_id, d.referral, d.state
+    FROM delivery d JOIN event e ON e.id = d.event_id JOIN webhook w ON w.id = d.webhook_id
+    WHERE ($8::text IS NULL OR w.organization = $8)
+      AND ($1::bigint IS NULL OR d.id = $1) AND ($2::text IS NULL OR d.webhook_id = $2)
       AND ($3::bigint IS NULL OR d.number >= $3) AND ($4::timestamptz IS NULL OR e.created_at >= $4)
       AND ($5::bool OR d.state <> 'delivered')
       AND ($6::bigint IS NULL OR d.number <= $6) AND ($7::timestamptz IS NULL OR e.created_at <= $7)
@@ -34,16 +36,21 @@ SELECT (SELECT count(*) FROM again), (SELECT count(*) FROM hurried)
 """What is sent again goes before what waits behind it, and what waits in its stream becomes due with it. While a later
 one of its stream is under way it waits for that lease to end: two of one stream are never under way at once."""
 
+STATE = """
+SELECT d.state FROM delivery d JOIN webhook w ON w.id = d.webhook_id
+WHERE d.id = $1 AND ($2::text IS NULL OR w.organization = $2)
+"""
+
 RESUME = """
 WITH resumed AS (
-    UPDATE webhook SET status = 'active', failing_since = NULL, error = NULL WHERE id = $1 RETURNING id
-), due AS (
-    UPDATE delivery d SET due_at = clock_timestamp()
-    FROM resumed r WHERE d.webhook_id = r.id AND d.state = 'queued' AND d.due_at > clock_timestamp() RETURNING 1
+    UPDATE webhook SET failing_since = NULL, error = NULL,
+        status = CASE WHEN status = 'requested' OR error LIKE 'handshake:%' THEN 'requested' ELSE 'active' END
+    WHERE id = $1 RETURNING id
 )
-SELECT count(*) FROM resumed
+UPDATE delivery d SET due_at = clock_timestamp()
+FROM resumed r WHERE d.webhook_id = r.id AND d.state = 'queued' AND d.due_at > clock_timestamp()
 """
-"""The days of failure count anew: else its first failure would end it again."""
+"""The days of failure count anew: else its first failure would end it again. A handshake that failed is done again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +69,19 @@ class Replay:
     until: datetime | None = None
 
 
-async def replay(connection: Connection, wanted: Replay) -> tuple[int, int]:
-    """(sent again, due at once instead of later). Raises NotFound, and Conflict for one that was delivered."""
+async def replay(connection: Connection, wanted: Replay, organization: str | None = None) -> tuple[int, int]:
+    """(sent again, due at once instead of later), of one organisation's or of all.
+
+    Raises NotFound, and Conflict for one that was delivered.
+    """
     if wanted.delivery_id is not None:
-        state = await connection.fetchval("SELECT state FROM delivery WHERE id = $1", wanted.delivery_id)
+        state = await connection.fetchval(STATE, wanted.delivery_id, organization)
         if state is None:
             raise NotFound(f"There is no delivery {wanted.delivery_id}")
         if state == "delivered" and not wanted.delivered:
-            raise Conflict(f"Delivery {wanted.delivery_id} was delivered; --delivered sends it again")
+            raise Conflict(f"Delivery {wanted.delivery_id} was delivered: ask for delivered ones too")
     else:
-        await check_webhook(connection, wanted.webhook_id)
+        await check_webhook(connection, wanted.webhook_id, organization)
     row = await connection.fetchrow(
         REPLAY,
         wanted.delivery_id,
@@ -81,19 +91,21 @@ async def replay(connection: Connection, wanted: Replay) -> tuple[int, int]:
         wanted.delivered,
         wanted.until_number,
         wanted.until,
+        organization,
     )
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-async def check_webhook(connection: Connection, webhook_id: str | None) -> None:
-    """Raises NotFound where there is no such webhook."""
-    if not await connection.fetchval("SELECT true FROM webhook WHERE id = $1", webhook_id):
+async def check_webhook(connection: Connection, webhook_id: str | None, organization: str | None) -> None:
+    """Raises NotFound where there is no such webhook, or none of this organisation."""
+    owner = await connection.fetchval("SELECT organization FROM webhook WHERE id = $1", webhook_id)
+    if owner is None or organization not in (None, owner):
         raise NotFound(f"There is no webhook {webhook_id}")
 
 
-async def pause_webhook(connection: Connection, webhook_id: str) -> None:
+async def pause_webhook(connection: Connection, webhook_id: str, organization: str | None = None) -> None:
     """Nothing is claimed for it any more, and everything goes on being queued. Raises NotFound, Conflict."""
-    await check_webhook(connection, webhook_id)
+    await check_webhook(connection, webhook_id, organization)
     paused = await connection.fetchval(
         "UPDATE webhook SET status = 'paused' WHERE id = $1 AND status IN ('active', 'paused') RETURNING id", webhook_id
     )
@@ -101,10 +113,10 @@ async def pause_webhook(connection: Connection, webhook_id: str) -> None:
         raise Conflict(f"Webhook {webhook_id} is in error or off: nothing is sent to it as it is")
 
 
-async def resume_webhook(connection: Connection, webhook_id: str) -> None:
-    """Active again, and what is queued is due at once. Raises NotFound."""
-    if not await connection.fetchval(RESUME, webhook_id):
-        raise NotFound(f"There is no webhook {webhook_id}")
+async def resume_webhook(connection: Connection, webhook_id: str, organization: str | None = None) -> None:
+    """Active again, after its handshake if that had failed; what is queued is due at once. Raises NotFound."""
+    await check_webhook(connection, webhook_id, organization)
+    await connection.execute(RESUME, webhook_id)
 
 
 async def find_stopped(connection: Connection, wanted: Replay) -> tuple[str, str] | None:

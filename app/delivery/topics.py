@@ -50,5 +50,5 @@ def check_topics(names: Iterable[str]) -> list[str]:
     unknown = [name for name in wanted if name not in TOPICS]
     if unknown or not wanted:
         asked = ", ".join(unknown) or "nothing"
-        raise Invalid(f"There is no event {asked}; there are: {', '.join(TOPICS)}")
+        raise Invalid(f"There is no event {asked}; there are: {', '.join(TOPICS)}", ("events",))
     return wanted

@@ -18,7 +18,7 @@ PURPOSE = "webhook secret"
 PREFIX = "whsec_"
 SECRET_BYTES = 32
 LONGEST_URL = 2_000
-WHERE = ("Subscription.channel.endpoint",)
+WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status)
@@ -29,8 +29,8 @@ ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, con
 """
 
 
-def check_endpoint(url: str, settings: Settings) -> None:
-    """Raises Unprocessable where webhooks may not go to this address.
+def check_endpoint(url: str, settings: Settings, where: str = WHERE) -> None:
+    """Raises Unprocessable, with the FHIRPath ``where``, where webhooks may not go to this address.
 
     A name is checked again, by its address, at each connection: what it resolves to may change.
     """
@@ -38,20 +38,20 @@ def check_endpoint(url: str, settings: Settings) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Unprocessable(f"{url!r} is not a URL", WHERE) from None
+        raise Unprocessable(f"{url!r} is not a URL", (where,)) from None
     if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url or not parts.hostname:
-        raise Unprocessable("The endpoint is not a URL of at most 2,000 plain characters", WHERE)
+        raise Unprocessable("The endpoint is not a URL of at most 2,000 plain characters", (where,))
     if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
-        raise Unprocessable("The endpoint holds a name, a password, a fragment or port 0", WHERE)
+        raise Unprocessable("The endpoint holds a name, a password, a fragment or port 0", (where,))
     if parts.scheme != "https" and not (parts.scheme == "http" and settings.webhook_allow_http):
-        raise Unprocessable("The endpoint must be https (HANDOFF_WEBHOOK_ALLOW_HTTP allows http)", WHERE)
+        raise Unprocessable("The endpoint must be https (HANDOFF_WEBHOOK_ALLOW_HTTP allows http)", (where,))
     try:
         ip_address(parts.hostname)
     except ValueError:
         return
     if not may_connect(parts.hostname, parse_networks(settings.webhook_allowed_networks)):
         raise Unprocessable(
-            "The endpoint's address is private or reserved (HANDOFF_WEBHOOK_ALLOWED_NETWORKS allows networks)", WHERE
+            "The endpoint's address is private or reserved (HANDOFF_WEBHOOK_ALLOWED_NETWORKS allows networks)", (where,)
         )
 
 

@@ -1,12 +1,16 @@
 """Registers a compact webhook and takes it away: its endpoint, its secret, the Subscription that stands for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from app.core.errors import Conflict, Invalid, NotFound
+from app.access.interaction_rules import authorize, steered_by
+from app.core.caller import Caller
+from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.ids import new_id
 from app.delivery.topics import check_topics
 from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret
 from app.delivery.webhooks import add_webhook as insert_webhook
+from app.interactions.deliveries import find_state
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
 from app.interactions.read import read_resource
@@ -18,19 +22,23 @@ from app.store.write import delete_resource
 
 
 async def add_webhook(
-    hub: Hub, secret_key: bytes, url: str, organization: str, events: Sequence[str]
+    hub: Hub, caller: Caller, secret_key: bytes, url: str, organization: str, events: Sequence[str]
 ) -> tuple[str, str]:
     """(id, secret) of a new webhook of ``Organization/ID``; the secret is told here and never again.
 
-    Raises Invalid, NotFound for an unknown organisation, Unprocessable for an endpoint or event not allowed.
+    Raises Invalid, Forbidden for another's organisation, NotFound for an unknown one, Unprocessable for an endpoint
+    or event not allowed.
     """
+    authorize(caller, "create", "Subscription")
     kind, _, owner = organization.partition("/")
     if kind != "Organization" or not owner:
-        raise Invalid(f"{organization!r} is not Organization/ID")
+        raise Invalid(f"{organization!r} is not Organization/ID", ("organization",))
+    if steered_by(caller) not in (None, owner):
+        raise Forbidden(f"A client of role {caller.role} registers webhooks of its own organisation")
     topics = check_topics(events)
-    check_endpoint(url, hub.settings)
-    caller = act_for(owner)
-    await read_resource(hub, caller, "Organization", owner)
+    check_endpoint(url, hub.settings, "url")
+    acting = replace(caller, organization=owner)
+    await read_resource(hub, act_for(owner), "Organization", owner)
     resource = {
         "resourceType": "Subscription",
         "status": "active",
@@ -52,38 +60,32 @@ async def add_webhook(
         )
         return stored.id, secret
 
-    return await run_unit(hub, caller, work)
+    return await run_unit(hub, acting, work)
 
 
-async def find_owner(hub: Hub, webhook_id: str) -> str:
-    """The organisation of a webhook. Raises NotFound."""
-    owner: str | None = await hub.pool.fetchval("SELECT organization FROM webhook WHERE id = $1", webhook_id)
-    if owner is None:
-        raise NotFound(f"There is no webhook {webhook_id}")
-    return owner
-
-
-async def change_secret(hub: Hub, secret_key: bytes, webhook_id: str, grace: float) -> str:
+async def change_secret(hub: Hub, caller: Caller, secret_key: bytes, webhook_id: str, grace: float) -> str:
     """A new secret, told here and never again; the one before it is good for ``grace`` seconds more. NotFound."""
-    caller = act_for(await find_owner(hub, webhook_id))
+    authorize(caller, "update", "Subscription")
 
     async def work(unit: Unit) -> str:
+        await find_state(unit.connection, caller, webhook_id)
         return await rotate_secret(unit.connection, webhook_id, grace, secret_key)
 
     return await run_unit(hub, caller, work)
 
 
-async def remove_webhook(hub: Hub, webhook_id: str, *, drop: bool) -> int:
+async def remove_webhook(hub: Hub, caller: Caller, webhook_id: str, *, drop: bool) -> int:
     """Takes a webhook away with all its deliveries; how many of them were queued.
 
     Raises NotFound, and Conflict where some are queued, unless they may be dropped.
     """
-    caller = act_for(await find_owner(hub, webhook_id))
+    authorize(caller, "delete", "Subscription")
 
     async def work(unit: Unit) -> int:
+        await find_state(unit.connection, caller, webhook_id)
         queued = await delete_webhook(unit.connection, webhook_id)
         if queued and not drop:
-            raise Conflict(f"{queued} deliveries are queued for webhook {webhook_id}; --drop takes them away with it")
+            raise Conflict(f"{queued} deliveries are queued for webhook {webhook_id}: drop takes them away with it")
         stored = await read_current(unit.connection, SYSTEM, "Subscription", webhook_id)
         if stored and not stored.deleted:
             await delete_resource(unit.connection, *stored.key, stored.version)

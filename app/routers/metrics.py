@@ -9,15 +9,16 @@ from prometheus_client.exposition import choose_encoder
 from app.access.interaction_rules import check_operator
 from app.core.errors import NotFound
 from app.core.settings import Settings
-from app.delivery.metrics import Figures, WebhookFigures, accumulate, read_figures
+from app.delivery.metrics import Figures, accumulate, read_figures
+from app.delivery.overview import WebhookState
 from app.routers.requests import check_no_query, find_caller
 
 router = APIRouter(tags=["Operations"])
 
 STATUSES = ("requested", "active", "paused", "error", "off")
-GAUGES: tuple[tuple[str, str, Callable[[WebhookFigures], float]], ...] = (
+GAUGES: tuple[tuple[str, str, Callable[[WebhookState], float]], ...] = (
     ("handoff_deliveries_queued", "Deliveries that are still to be made.", lambda each: each.queued),
-    ("handoff_deliveries_oldest_seconds", "Age of the event that has waited longest.", lambda each: each.oldest),
+    ("handoff_deliveries_oldest_seconds", "Age of the event that has waited longest.", lambda each: each.oldest or 0),
     ("handoff_deliveries_dead", "Deliveries that were given up and not replayed.", lambda each: each.dead),
     (
         "handoff_deliveries_blocked",
@@ -25,7 +26,7 @@ GAUGES: tuple[tuple[str, str, Callable[[WebhookFigures], float]], ...] = (
         lambda each: each.blocked,
     ),
 )
-COUNTERS: tuple[tuple[str, str, Callable[[WebhookFigures], float]], ...] = (
+COUNTERS: tuple[tuple[str, str, Callable[[WebhookState], float]], ...] = (
     ("handoff_deliveries_delivered", "Deliveries that were answered 2xx, replays too.", lambda each: each.delivered),
     (
         "handoff_delivery_attempts_failed",
@@ -61,17 +62,17 @@ class Families:
         for name, meaning, read in GAUGES:
             gauge = GaugeMetricFamily(name, meaning, labels=["webhook"])
             for each in webhooks:
-                gauge.add_metric([each.id], read(each))
+                gauge.add_metric([each.state.id], read(each.state))
             yield gauge
         for name, meaning, read in COUNTERS:
             counter = CounterMetricFamily(name, meaning, labels=["webhook"])
             for each in webhooks:
-                counter.add_metric([each.id], read(each))
+                counter.add_metric([each.state.id], read(each.state))
             yield counter
         yield self.collect_latency()
         states = GaugeMetricFamily("handoff_webhooks", "Webhooks by their status.", labels=["status"])
         for status in STATUSES:
-            states.add_metric([status], sum(each.status == status for each in webhooks))
+            states.add_metric([status], sum(each.state.status == status for each in webhooks))
         yield states
         waiting = self.figures.waiting
         yield GaugeMetricFamily("handoff_events_waiting", "Events that no dispatcher has fanned out yet.", waiting)
@@ -90,5 +91,5 @@ class Families:
             buckets = [
                 (str(bound).replace("inf", "+Inf"), float(number)) for bound, number in accumulate(each.latencies)
             ]
-            latency.add_metric([each.id], buckets, each.seconds)
+            latency.add_metric([each.state.id], buckets, each.seconds)
         return latency

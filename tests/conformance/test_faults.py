@@ -17,7 +17,7 @@ import pytest
 from app.core.data_dir import load_secret_key
 from app.core.embedded_postgres import start_postgres
 from app.interactions.command import open_hub
-from app.interactions.deliveries import resume
+from app.interactions.deliveries import OPERATOR, resume
 from app.interactions.webhooks import add_webhook
 from tests.conformance.conftest import LOOPBACK, Site
 from tests.conformance.faults import FAULTS, Fault, kill_worker
@@ -143,7 +143,7 @@ class Play:
 
             async def is_empty() -> bool:
                 if await hub.pool.fetchval("SELECT status FROM webhook") != "active":
-                    await resume(hub, self.webhook)
+                    await resume(hub, OPERATOR, self.webhook)
                 return not await hub.pool.fetchval(
                     "SELECT (SELECT count(*) FROM event WHERE fanned_out_at IS NULL)"
                     " + (SELECT count(*) FROM delivery WHERE state = 'queued')"
@@ -183,7 +183,7 @@ def play(tmp_path: Path) -> Iterator[Play]:
             settings = site.settings
             async with open_hub(settings, settings.database_url or "") as hub:
                 key = load_secret_key(settings)
-                return await add_webhook(hub, key, url, "Organization/hospital", ["referral-status-changed"])
+                return await add_webhook(hub, OPERATOR, key, url, "Organization/hospital", ["referral-status-changed"])
 
         webhook, secret = asyncio.run(register())
         (tmp_path / "secret").write_text(secret)

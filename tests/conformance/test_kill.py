@@ -12,6 +12,7 @@ import pytest
 
 from app.core.data_dir import load_secret_key
 from app.interactions.command import open_hub
+from app.interactions.deliveries import OPERATOR
 from app.interactions.webhooks import add_webhook
 from tests.conformance.conftest import LOOPBACK, Site
 from tests.processes import PATIENCE, await_that, has_ended, kill_all
@@ -35,7 +36,7 @@ def receiver(site: Site, tmp_path: Path) -> Iterator[Path]:
         settings = site.settings
         async with open_hub(settings, settings.database_url or "") as hub:
             key = load_secret_key(settings)
-            return (await add_webhook(hub, key, url, "Organization/hospital", ["referral-status-changed"]))[1]
+            return (await add_webhook(hub, OPERATOR, key, url, "Organization/hospital", ["referral-status-changed"]))[1]
 
     secret.write_text(asyncio.run(register()))
     yield journal

@@ -16,6 +16,7 @@ from app.fhir.openapi_search import (
     parameter_name,
 )
 from app.fhir.registry import COMMON_SEARCH, TYPES
+from app.routers.openapi.admin import build_admin_parameters, build_admin_paths, build_admin_schemas
 from app.routers.openapi.operations import (
     build_operation_examples,
     build_operation_paths,
@@ -64,7 +65,7 @@ def build_document(public_url: str | None) -> Json:
     paths = build_system_paths()
     for each in types:
         paths |= each.build()
-    paths |= build_operation_paths()
+    paths |= build_operation_paths() | build_admin_paths()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -100,10 +101,10 @@ def build_tags() -> list[Json]:
 def build_components(types: list[TypePaths], offered: list[str], token_url: str) -> Json:
     """All that is shared by $ref."""
     common = build_common_parameters({*offered, *HISTORY})
-    parameters = {**PARAMETERS, **common}
+    parameters = {**PARAMETERS, **common, **build_admin_parameters()}
     examples = {**build_system_examples(EXAMPLE_BASE, VERSION), **build_operation_examples(EXAMPLE_BASE)}
     schemas = {**build_schemas(), **build_parameters_schema(), **build_search_schemas(), **build_system_schemas()}
-    schemas |= build_webhook_schemas()
+    schemas |= {**build_webhook_schemas(), **build_admin_schemas()}
     for each in types:
         parameters |= {parameter_name(each.kept, code): value for code, value in each.parameters.items()}
         examples |= build_type_examples(each.name, EXAMPLE_BASE)

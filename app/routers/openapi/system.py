@@ -20,6 +20,7 @@ NOBODY: list[Json] = [{}]
 TAGS = {
     "System": "All types together: batch, transaction, history, and what the server can do.",
     "OAuth": "How a client gets an access token (SMART Backend Services).",
+    "Delivery": "Webhooks and what is under way to them: for the operator all, for an organisation its own.",
     "Operations": "Whether the server lives and is ready.",
     "Documentation": "This document, and the page that shows it.",
 }

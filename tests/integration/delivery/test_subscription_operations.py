@@ -7,6 +7,7 @@ import pytest
 from app.core.data_dir import load_secret_key
 from app.delivery.fan_out import fan_out
 from app.fhir.validation import validate
+from app.interactions.deliveries import OPERATOR
 from app.interactions.webhooks import add_webhook
 from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver
@@ -97,7 +98,7 @@ async def test_the_status_by_post(hospital: Caller) -> None:
 
 async def test_the_status_of_a_compact_webhook(world: World, hospital: Caller) -> None:
     key = load_secret_key(world.settings)
-    made, _ = await add_webhook(world.hub, key, GONE, "Organization/hospital", ["task-assigned", "care-plan-changed"])
+    made, _ = await add_webhook(world.hub, OPERATOR, key, GONE, "Organization/hospital", ["task-assigned", "care-plan-changed"])
     [one] = statuses(await ask(hospital, "$status"))
     assert one["subscription"].endswith(made)
     assert "topic" not in one

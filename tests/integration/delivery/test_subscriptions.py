@@ -9,6 +9,7 @@ from standardwebhooks import Webhook
 
 from app.core.data_dir import load_secret_key
 from app.fhir.validation import validate
+from app.interactions.deliveries import OPERATOR
 from app.interactions.webhook_status import show_statuses
 from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource, World
@@ -287,7 +288,7 @@ async def test_a_failed_handshake_is_an_error_and_the_client_asks_again(
 
 async def test_signed_once_a_secret_was_made(world: World, hospital: Caller, receiver: Receiver) -> None:
     created = await hospital.create(subscription(receiver.url))
-    secret = await change_secret(world.hub, load_secret_key(world.settings), created["id"], 0)
+    secret = await change_secret(world.hub, OPERATOR, load_secret_key(world.settings), created["id"], 0)
     await refer(hospital)
     async with delivering(world.pool, world.settings):
         came = await receiver.wait_for(2)
@@ -339,7 +340,9 @@ async def test_a_refusal_leaves_nothing_behind(world: World, hospital: Caller) -
 
 async def test_a_compact_webhook_is_the_operators(world: World, hospital: Caller) -> None:
     key = load_secret_key(world.settings)
-    made, _ = await add_webhook(world.hub, key, "https://ehr.example/hook", "Organization/hospital", ["task-assigned"])
+    made, _ = await add_webhook(
+        world.hub, OPERATOR, key, "https://ehr.example/hook", "Organization/hospital", ["task-assigned"]
+    )
     found = await hospital.read(f"Subscription/{made}")
     assert (await hospital.update({**found, "status": "off"})).status_code == 422
     assert (await hospital.send("DELETE", f"/Subscription/{made}")).status_code == 422
