@@ -98,7 +98,8 @@ async def test_the_status_by_post(hospital: Caller) -> None:
 
 async def test_the_status_of_a_compact_webhook(world: World, hospital: Caller) -> None:
     key = load_secret_key(world.settings)
-    made, _ = await add_webhook(world.hub, OPERATOR, key, GONE, "Organization/hospital", ["task-assigned", "care-plan-changed"])
+    events = ["task-assigned", "care-plan-changed"]
+    made, _ = await add_webhook(world.hub, OPERATOR, key, GONE, "Organization/hospital", events)
     [one] = statuses(await ask(hospital, "$status"))
     assert one["subscription"].endswith(made)
     assert "topic" not in one
