@@ -20,9 +20,12 @@ from app.delivery.overview import list_changed
 from app.delivery.retention import keep_young
 from app.delivery.worker import DATABASE_AWAY, run_delivery
 from app.interactions.hub import Hub
+from app.store.clocks import has_work
 
 logger = logging.getLogger("handoff")
 
+CLOCK_PAUSE = 1.0
+"""Seconds between two looks whether a referral has become overdue."""
 SHOW_PAUSE = 5.0
 """Seconds between two looks whether a Subscription shows what has become of its webhook."""
 
@@ -52,12 +55,13 @@ async def run_worker(settings: Settings) -> None:
         statement_timeout=settings.statement_timeout,
     )
     showing = asyncio.create_task(keep_statuses_shown(pool, settings, stop))
+    watching = asyncio.create_task(keep_clocks(pool, settings, stop))
     tidying = asyncio.create_task(keep_young(pool, settings, stop))
     try:
         await run_delivery(pool, settings, load_secret_key(settings), stop)
     finally:
         stop.set()
-        await asyncio.gather(showing, tidying)
+        await asyncio.gather(showing, watching, tidying)
         await pool.close()
 
 
@@ -67,11 +71,36 @@ async def keep_statuses_shown(pool: asyncpg.Pool, settings: Settings, stop: asyn
         try:
             if await list_changed(pool):
                 show_statuses = await asyncio.to_thread(import_show_statuses)
-                await show_statuses(Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir"))
+                await show_statuses(make_hub(pool, settings))
         except (HandoffError, *DATABASE_AWAY) as error:
             logger.warning("The status of a webhook could not be shown: %s", type(error).__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SHOW_PAUSE)
+
+
+async def keep_clocks(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
+    """Tells of referrals that have become overdue, until ``stop`` is set."""
+    while not stop.is_set():
+        try:
+            if await has_work(pool):
+                tell_overdue = await asyncio.to_thread(import_tell_overdue)
+                await tell_overdue(make_hub(pool, settings))
+        except (HandoffError, *DATABASE_AWAY) as error:
+            logger.warning("Overdue referrals could not be told of: %s", type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), CLOCK_PAUSE)
+
+
+def make_hub(pool: asyncpg.Pool, settings: Settings) -> Hub:
+    """What the interactions need that the worker calls."""
+    return Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
+
+
+def import_tell_overdue() -> Callable[[Hub], Awaitable[int]]:
+    """Only where it is wanted, as below."""
+    from app.interactions.overdue import tell_overdue
+
+    return tell_overdue
 
 
 def import_show_statuses() -> Callable[[Hub], Awaitable[int]]:

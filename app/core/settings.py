@@ -1,6 +1,7 @@
 """Every setting of the program: read once from ``HANDOFF_*``, frozen, passed in."""
 
 import re
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+OVERDUE_HOURS = r"(requested|ready|accepted|in-progress|on-hold):(routine|urgent|asap|stat)=\d{1,6}(\.\d{1,3})?"
+"""One of the hours by status and priority of a Task (R4 request-priority)."""
 
 
 class Settings(BaseSettings):
@@ -35,6 +38,13 @@ class Settings(BaseSettings):
     )
     time_zone: str = Field(
         default="UTC", description="IANA name of the zone in which people read times and clocks count days."
+    )
+    overdue_hours: str = Field(
+        default="requested:stat=1,requested:asap=4,requested:urgent=24,requested:routine=72",
+        pattern=rf"^({OVERDUE_HOURS}(,{OVERDUE_HOURS})*)?$",
+        description="Hours after which a Task is overdue by status and priority, comma-separated, where it has no "
+        "restriction.period.end of its own; a pair that is not named has no clock. Holds for what is written from "
+        "then on.",
     )
     references: Literal["warn", "strict", "off"] = Field(
         default="warn",
@@ -117,6 +127,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much is logged, to standard error."
     )
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of ``time_zone``."""
+        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
 
     @field_validator("time_zone")
     @classmethod

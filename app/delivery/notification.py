@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 NAMESPACE = uuid.UUID("6f0c1d0e-3c0b-5c6e-9d3f-2b8f5d5f7a11")
-METHODS = {"POST": "201", "PUT": "200", "DELETE": "204"}
+METHODS = {"POST": "201", "PUT": "200", "DELETE": "204", "GET": "200"}
 """What was done to the focus, and the status that it was answered with (bdl-4 wants one)."""
 
 
@@ -130,6 +130,8 @@ def build_foci(events: Iterable[ToldEvent], base_url: str) -> list[Json]:
 def build_focus(event: ToldEvent, focus: str, base_url: str) -> Json:
     """One of them, with its content where that is told."""
     method = "DELETE" if event.deleted else "POST" if event.version == 1 else "PUT"
+    if not BY_NAME[event.topic].written:
+        method = "GET"  # nobody wrote it: it only grew late
     entry: Json = {"fullUrl": f"{base_url}/{focus}"}
     if event.text is not None:
         entry["resource"] = orjson.Fragment(event.text)

@@ -18,6 +18,8 @@ class Happened(Protocol):
     @property
     def number(self) -> int: ...
     @property
+    def topic(self) -> str: ...
+    @property
     def created_at(self) -> datetime: ...
     @property
     def focus_type(self) -> str: ...
@@ -37,6 +39,7 @@ class ToldEvent:
     """
 
     number: int
+    topic: str
     created_at: datetime
     focus: tuple[str, str] | None = None
     version: int = 0
@@ -52,11 +55,12 @@ def tell_event(event: Happened, version: Stored | None, scope: Scope, content: s
     labelled leaves by its id alone (access.md, Confidentiality). Raises AudienceBreach.
     """
     if content == "empty" or version is None:
-        return ToldEvent(event.number, event.created_at)
+        return ToldEvent(event.number, event.topic, event.created_at)
     withheld = event.labelled or not may_leave(version, scope)
     whole = content == "full-resource" and not version.deleted and not withheld
     return ToldEvent(
         event.number,
+        event.topic,
         event.created_at,
         (event.focus_type, event.focus_id),
         event.focus_version,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.core.errors import Invalid
 from app.referral.events import (
     CARE_PLAN_CHANGED,
+    OVERDUE,
     SERVICE_REQUEST_VERSION,
     STATUS_CHANGED,
     TASK_ASSIGNED,
@@ -26,11 +27,15 @@ FILTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """``name`` is the one in the event table, ``canonical`` the one in Subscription.criteria."""
+    """``name`` is the one in the event table, ``canonical`` the one in Subscription.criteria.
+
+    ``written`` says that its events are changes of the resource.
+    """
 
     name: str
     canonical: str
     resource_type: str
+    written: bool = True
 
 
 SUBSCRIPTION_TOPICS = (
@@ -39,6 +44,7 @@ SUBSCRIPTION_TOPICS = (
     Topic(STATUS_CHANGED, f"{OURS}:{STATUS_CHANGED}", "Task"),
     Topic(TASK_ASSIGNED, f"{OURS}:{TASK_ASSIGNED}", "Task"),
     Topic(CARE_PLAN_CHANGED, f"{OURS}:{CARE_PLAN_CHANGED}", "CarePlan"),
+    Topic(OVERDUE, f"{OURS}:{OVERDUE}", "Task", written=False),
 )
 BY_CANONICAL = {each.canonical: each for each in SUBSCRIPTION_TOPICS}
 BY_NAME = {each.name: each for each in SUBSCRIPTION_TOPICS}

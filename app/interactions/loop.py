@@ -134,16 +134,21 @@ async def settle_task(
     """Package, events, and what follows for the ServiceRequest and CarePlan."""
     await settle_package(unit, links, old, before, new, after)
     task = after or before or {}
-    focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
-    # Another organisation's request is not ours to tell of, nor does it follow our Tasks.
-    known = focus and not focus.deleted and focus.owner_org == new.owner_org
-    service_request = read_content(focus) if focus and known else None
+    focus = find_own_request(links, new, task)
+    service_request = read_content(focus) if focus else None
     by = name_actor(unit)
     add_events(unit, new, task, task_events(before, after, service_request, version=new.version, by=by))
     add_events(unit, new, task, version_events(TASK_VERSION, before, after))
     ended = after is not None and after.get("status") in TERMINAL and (before or {}).get("status") not in TERMINAL
-    if ended and focus and service_request:
+    if ended and focus:
         await follow_referral(unit, links, focus)
+
+
+def find_own_request(links: Links, row: Stored, task: Resource) -> Stored | None:
+    """The loaded focus of a Task; another organisation's request is not its to tell of, nor does it follow the Task."""
+    literal = (task.get("focus") or {}).get("reference")
+    focus = links.loaded.get(local_key(literal, links.unit.hub.base_url) or ("", ""))
+    return focus if focus and not focus.deleted and focus.owner_org == row.owner_org else None
 
 
 def name_actor(unit: Unit) -> str:

@@ -8,10 +8,11 @@ from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.interactions.unit import Unit
+from app.referral.clocks import move_clock, read_hours, set_clock
 from app.referral.provenance import provenance_of_change
 from app.search.extract import extractor
 from app.store.content import cut_content
-from app.store.rows import Draft, Stored
+from app.store.rows import NO_CLOCK, Draft, Due, Stored
 from app.store.write import insert_resource, update_resource
 
 
@@ -55,8 +56,20 @@ async def insert_version(
             referral=placement.referral,
             requester_org=placement.requester_org,
             assigned_org=placement.assigned_org,
+            due=find_due(unit, None, resource),
         ),
     )
+
+
+def find_due(unit: Unit, before: dict[str, Any] | None, after: dict[str, Any]) -> Due:
+    """What the version ``after`` does to a Task's clock."""
+    if after["resourceType"] != "Task":
+        return NO_CLOCK
+    hours, zone = read_hours(unit.hub.settings.overdue_hours), unit.hub.settings.zone
+    if before is not None:
+        return move_clock(before, after, hours, zone)
+    clock = set_clock(after, hours, zone)
+    return clock.at, clock.after, None
 
 
 async def replace_version(
@@ -79,6 +92,7 @@ async def replace_version(
         referral=place.referral,
         requester_org=place.requester_org,
         assigned_org=place.assigned_org,
+        due=find_due(unit, before, resource),
     )
     unchanged = before is not None and extract(before).rows == index.rows
     return await update_resource(unit.connection, draft, old.version, children_changed=not unchanged)

@@ -1,9 +1,11 @@
-"""The referral (the unit of order) and its package (what a Task shares, and with whom)."""
+"""The referral (the unit of order), its package (what a Task shares, and with whom), and what was overdue in it."""
+
+from datetime import datetime
 
 from sqlalchemy import BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
-from app.models.resources import key_text
+from app.models.resources import instant, key_text
 
 
 class Referral(SQLModel, table=True):
@@ -31,3 +33,13 @@ class PackageMember(SQLModel, table=True):
     id: str = Field(sa_column=Column(key_text(), primary_key=True))
     organization: str = Field(sa_column=Column(key_text(), primary_key=True))
     task_id: str = Field(sa_column=Column(key_text(), primary_key=True))
+
+
+class Overdue(SQLModel, table=True):
+    """That a Task passed a deadline and that its subscribers were told: once for each deadline, whoever looked."""
+
+    __tablename__ = "overdue"
+
+    task_id: str = Field(sa_column=Column(key_text(), primary_key=True))
+    deadline: datetime = Field(sa_column=Column(instant(), primary_key=True))
+    told_at: datetime = Field(sa_column=Column(instant(), nullable=False))

@@ -49,6 +49,7 @@ def build_table(resource_type: ResourceType) -> Table:
     if resource_type.name == "Task":
         fixed.append(Column("requester_org", key_text(), nullable=False))
         fixed.append(Column("assigned_org", key_text(), nullable=True))
+        fixed.append(Column("due_at", instant(), nullable=True))
     searched: list[Column[object]] = [
         Column(column, instant() if parameter.kind == "date" else key_text())
         for parameter in resource_type.search
@@ -63,6 +64,9 @@ def build_indexes(resource_type: ResourceType) -> list[Index]:
     indexes = [Index(f"{name}_last_updated", "last_updated", "id")]
     if resource_type.name in REFERRAL_TYPES:
         indexes.append(Index(f"{name}_referral", "referral"))
+    if resource_type.name == "Task":
+        # What the clock looks for: only Tasks that will be overdue, and have not been told so, are in it.
+        indexes.append(Index("task_due", "due_at", postgresql_where=text("due_at IS NOT NULL")))
     for codes in resource_type.hot_indexes:
         columns = [
             column

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from app.fhir.references import parse_reference
@@ -14,7 +15,8 @@ Resource = dict[str, Any]
 STATUS_CHANGED = "referral-status-changed"
 TASK_ASSIGNED = "task-assigned"
 CARE_PLAN_CHANGED = "care-plan-changed"
-TOPICS = (STATUS_CHANGED, TASK_ASSIGNED, CARE_PLAN_CHANGED)
+OVERDUE = "referral-overdue"
+TOPICS = (STATUS_CHANGED, TASK_ASSIGNED, CARE_PLAN_CHANGED, OVERDUE)
 """What a compact webhook can ask for; the two below are the guide's and told to Subscriptions alone."""
 TASK_VERSION = "task-version"
 SERVICE_REQUEST_VERSION = "service-request-version"
@@ -68,6 +70,20 @@ def version_events(topic: str, before: Resource | None, after: Resource | None) 
         return []
     labelled = any(is_labelled(each) for each in (before, after) if each)
     return [EventFacts(topic, labelled, {})]
+
+
+def overdue_events(
+    task: Resource, service_request: Resource | None, deadline: datetime, *, version: int
+) -> list[EventFacts]:
+    """That a Task has passed its deadline, at which nobody changed anything: so it tells of no actor."""
+    labelled = any(is_labelled(each) for each in (task, service_request) if each)
+    facts = references_of(task, service_request, version)
+    facts["identifier"] = [*identifiers_of(service_request), *identifiers_of(task)]
+    facts |= {"status": task.get("status"), "priority": task.get("priority", "routine")}
+    if literal_of(task.get("owner")):
+        facts["owner"] = literal_of(task["owner"])
+    facts["deadline"] = deadline.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [EventFacts(OVERDUE, labelled, ids_only(facts) if labelled else facts)]
 
 
 def tell_status(resource: Resource | None, absent: str | None) -> str | None:

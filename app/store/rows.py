@@ -1,12 +1,16 @@
 """What the store takes and gives: a stored version with its audience, and a version about to be written."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.search.extract import IndexEntry
 
 Key = tuple[str, str]
 """(resource type, id)"""
+
+Due = tuple[datetime | None, timedelta | None, timedelta | None]
+"""The clock of a Task: a moment, else a time after this version, else a shift of the moment that there was."""
+NO_CLOCK: Due = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,4 @@ class Draft:
     referral: str | None = None
     requester_org: str | None = None
     assigned_org: str | None = None
+    due: Due = NO_CLOCK

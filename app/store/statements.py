@@ -48,6 +48,17 @@ def child_kinds(resource_type: str) -> tuple[str, ...]:
     return tuple(sorted({each.row_kind for each in TYPES[resource_type].indexed if each.in_rows}))
 
 
+def clock_width(resource_type: str) -> int:
+    """How many parameters the clock of a type has: those of ``Draft.due``."""
+    return 3 if resource_type == "Task" else 0
+
+
+def due_value(first: int, old: str) -> str:
+    """The new ``due_at``: $first a moment, else $first+1 after this version, or ``old`` moved by $first+2."""
+    at, after, shift = f"${first}::timestamptz", f"${first + 1}::interval", f"${first + 2}::interval"
+    return f"CASE WHEN {shift} IS NULL THEN coalesce({at}, at + {after}) ELSE {old} + {shift} END"
+
+
 @cache
 def row_columns(resource_type: str, alias: str = "r") -> str:
     """The select list that ``read_row`` understands."""
@@ -95,16 +106,19 @@ def child_deletes(resource_type: str) -> str:
 
 @cache
 def insert_statement(resource_type: str) -> str:
-    """$1 id, $2-$4 pieces, $5 owner_org, $6 shared_with, then extra columns, search columns, child arrays."""
+    """$1 id, $2-$4 pieces, $5 owner_org, $6 shared_with, then extra columns, search columns, clock, child arrays."""
     table = TYPES[resource_type].table
     names = ["owner_org", "shared_with", *extra_columns(resource_type), *search_columns(resource_type)]
     values = ", ".join(f"${i + 5}" for i in range(len(names)))
+    after, clock = 5 + len(names), clock_width(resource_type)
+    if clock:
+        names, values = [*names, "due_at"], f"{values}, {due_value(after, 'NULL::timestamptz')}"
     return (
         f"WITH stamp AS MATERIALIZED (SELECT {CLOCK} AS at), written AS ("
         f"INSERT INTO {table} AS r (id, version, last_updated, content, {', '.join(names)}) "
         f"SELECT $1, 1, at, $2 || '1' || $3 || {STAMP_TEXT} || $4, {values} FROM stamp "
         f"RETURNING {row_columns(resource_type)})"
-        f"{child_inserts(resource_type, 5 + len(names))} SELECT * FROM written"
+        f"{child_inserts(resource_type, after + clock)} SELECT * FROM written"
     )
 
 
@@ -122,11 +136,14 @@ def move_to_history(resource_type: str, parameter: str = "$2") -> str:
 
 @cache
 def update_statement(resource_type: str, *, children: bool) -> str:
-    """$1 id, $2 version replaced, $3-$5 pieces, then extra and search columns, then child arrays if ``children``."""
+    """$1 id, $2 version replaced, $3-$5 pieces, extra and search columns, clock, child arrays if ``children``."""
     table = TYPES[resource_type].table
     names = [*extra_columns(resource_type), *search_columns(resource_type)]
     sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names))
-    rows = child_deletes(resource_type) + child_inserts(resource_type, 6 + len(names)) if children else ""
+    after, clock = 6 + len(names), clock_width(resource_type)
+    if clock:
+        sets += f", due_at = {due_value(after, 'r.due_at')}"
+    rows = child_deletes(resource_type) + child_inserts(resource_type, after + clock) if children else ""
     return (
         f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
         f"deleted = false, content = $3 || next::text || $4 || {STAMP_TEXT} || $5{sets} FROM stamp WHERE r.id = $1 "
@@ -138,7 +155,8 @@ def update_statement(resource_type: str, *, children: bool) -> str:
 def delete_statement(resource_type: str) -> str:
     """$1 id, $2 version replaced: leaves a tombstone that keeps its audience and answers no search."""
     table = TYPES[resource_type].table
-    sets = "".join(f", {name} = NULL" for name in search_columns(resource_type))
+    cleared = [*search_columns(resource_type), *(["due_at"] if clock_width(resource_type) else [])]
+    sets = "".join(f", {name} = NULL" for name in cleared)
     return (
         f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
         f"deleted = true, content = ''{sets} FROM stamp WHERE r.id = $1 RETURNING {row_columns(resource_type)})"

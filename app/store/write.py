@@ -9,6 +9,7 @@ from app.store.read import read_row
 from app.store.rows import Draft, Stored
 from app.store.statements import (
     child_kinds,
+    clock_width,
     delete_statement,
     extra_columns,
     insert_statement,
@@ -30,6 +31,10 @@ def extra_values(draft: Draft) -> list[str | None]:
     return [getattr(draft, name) for name in extra_columns(draft.type)]
 
 
+def clock_values(draft: Draft) -> tuple[Any, ...]:
+    return draft.due if clock_width(draft.type) else ()
+
+
 async def insert_resource(connection: Connection, draft: Draft) -> Stored:
     """The first version. Raises asyncpg.UniqueViolationError where the id is taken."""
     row = await connection.fetchrow(
@@ -40,6 +45,7 @@ async def insert_resource(connection: Connection, draft: Draft) -> Stored:
         list(draft.shared_with),
         *extra_values(draft),
         *draft.index.columns,
+        *clock_values(draft),
         *child_arrays(draft),
     )
     return read_row(row)
@@ -56,6 +62,7 @@ async def update_resource(
         *draft.pieces,
         *extra_values(draft),
         *draft.index.columns,
+        *clock_values(draft),
         *(child_arrays(draft) if children_changed else ()),
     )
     if row is None:

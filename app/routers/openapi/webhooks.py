@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.fhir.openapi_schemas import refer
-from app.referral.events import CARE_PLAN_CHANGED, STATUS_CHANGED, TASK_ASSIGNED, TOPICS
+from app.referral.events import CARE_PLAN_CHANGED, OVERDUE, STATUS_CHANGED, TASK_ASSIGNED, TOPICS
 
 Json = dict[str, Any]
 
@@ -11,6 +11,7 @@ MEANINGS = {
     STATUS_CHANGED: "A referral's Task has another status, or is new, or is gone (entered-in-error).",
     TASK_ASSIGNED: "A Task has its owner.",
     CARE_PLAN_CHANGED: "A CarePlan says something else than before.",
+    OVERDUE: "A referral's Task has passed its deadline; told once for each deadline.",
 }
 _TEXT: Json = {"type": "string"}
 _STATUS: Json = {"type": "string", "description": "The Task's or CarePlan's status"}
@@ -37,6 +38,14 @@ _FACTS: dict[str, Json] = {
         "status": _STATUS,
         "by": _BY,
     },
+    OVERDUE: {
+        **_TASK,
+        "identifier": {"type": "array", "items": refer("webhook.identifier")},
+        "status": _STATUS,
+        "priority": {"type": "string", "description": "Task.priority; routine where it has none"},
+        "owner": {"type": "string", "description": "The reference in Task.owner"},
+        "deadline": {"type": "string", "format": "date-time"},
+    },
 }
 _NAMED = ("task", "serviceRequest", "carePlan")
 _EXAMPLE_FACTS: dict[str, Json] = {
@@ -48,6 +57,13 @@ _EXAMPLE_FACTS: dict[str, Json] = {
     },
     TASK_ASSIGNED: {"owner": "Organization/example-partner", "status": "requested", "by": "Organization/example"},
     CARE_PLAN_CHANGED: {"oldStatus": "active", "status": "completed", "by": "Organization/example"},
+    OVERDUE: {
+        "identifier": [{"system": "urn:example:warm-handoff", "value": "REF-1"}],
+        "status": "requested",
+        "priority": "urgent",
+        "owner": "Organization/example-partner",
+        "deadline": "2026-01-05T02:00:00.000Z",
+    },
 }
 
 

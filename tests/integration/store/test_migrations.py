@@ -30,6 +30,12 @@ def test_up_down_and_up_again_with_data(empty_url: str) -> None:
         "INSERT INTO webhook (id, organization, url, topics, content) "
         "VALUES ('s', 'o', 'https://ehr.example/hook', '{task-version}', 'id-only')",
     )
+    run_sql(
+        empty_url,
+        "INSERT INTO task (id, version, last_updated, content, owner_org, referral, requester_org, due_at) "
+        "VALUES ('a', 1, now(), '{}', 'o', 'Task/a', 'o', now())",
+    )
+    run_sql(empty_url, "INSERT INTO overdue (task_id, deadline, told_at) VALUES ('a', now(), now())")
     run_sql(empty_url, "INSERT INTO binary_content (id, version, size) VALUES ('b', 1, 1)")
     run_sql(empty_url, "INSERT INTO binary_chunk (id, version, position, data) VALUES ('b', 1, 0, 'x')")
     upgrade_database(empty_url)

@@ -9,7 +9,7 @@ import pytest
 
 from app.delivery.claim import Claim
 from app.delivery.message import build_body
-from app.referral.events import TOPICS, EventFacts, care_plan_events, task_events
+from app.referral.events import TOPICS, EventFacts, care_plan_events, overdue_events, task_events
 from app.routers.openapi.document import build_document
 from tests.json_schema import find_faults
 
@@ -35,6 +35,8 @@ EVENTS = [
     *task_events(None, {key: TASK[key] for key in ("id", "status", "owner")}, None, version=1, by="Organization/h"),
     *care_plan_events(None, PLAN, version=1, by="Organization/hospital"),
     *care_plan_events(None, {**PLAN, **LABEL}, version=1, by="Organization/hospital"),
+    *overdue_events(TASK, None, datetime(2026, 11, 1, 8, 0, tzinfo=UTC), version=2),
+    *overdue_events({**TASK, **LABEL}, None, datetime(2026, 11, 1, 8, 0, tzinfo=UTC), version=2),
 ]
 
 
