@@ -20,6 +20,7 @@ from app.core.errors import HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
+from app.interactions.topics import publish_topics
 from app.routers import admin, binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
@@ -48,8 +49,11 @@ class Application(FastAPI):
         return load_document(settings.public_url).content
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; without ``settings`` they are read from ``HANDOFF_*``."""
+def create_app(settings: Settings | None = None, *, publishing: bool = True) -> FastAPI:
+    """The application; without ``settings`` they are read from ``HANDOFF_*``.
+
+    ``publishing`` puts what the program itself offers as resources into the database when it starts.
+    """
     settings = settings or Settings()
     public_url = (settings.public_url or DEFAULT_URL).rstrip("/")
 
@@ -66,6 +70,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.hub = Hub(settings, pool, f"{public_url}/fhir")
         app.state.secret_key = load_secret_key(settings)
         app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
+        if publishing:
+            await publish(app.state.hub)
         # What was made at the start stays: no later collection need look at it again.
         gc.freeze()
         try:
@@ -104,6 +110,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)
     return app
+
+
+async def publish(hub: Hub) -> None:
+    """Puts the topics of Subscriptions in place; a database that is away is no reason not to start."""
+    try:
+        await publish_topics(hub)
+    except HandoffError as error:
+        logger.warning("The topics of Subscriptions could not be published: %s", error.diagnostics)
 
 
 async def handle_error(request: Request, error: Exception) -> Response:

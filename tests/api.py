@@ -121,8 +121,8 @@ class World:
 
 @asynccontextmanager
 async def open_world(settings: Settings) -> AsyncIterator[World]:
-    """The application with its lifespan, as uvicorn would run it."""
-    app = create_app(settings)
+    """The application with its lifespan, as uvicorn would run it, on a database that holds nothing of its own."""
+    app = create_app(settings, publishing=False)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
         yield World(app, settings, app.state.pool, stack)

@@ -80,10 +80,14 @@ def refuse(where: str, diagnostics: str) -> None:
 
 
 def find_topic(criteria: str, where: str) -> Topic:
-    topic = BY_CANONICAL.get(criteria)
+    canonical, _, version = criteria.partition("|")
+    topic = BY_CANONICAL.get(canonical)
     if topic is None:
-        refuse(where, f"There is no topic {criteria!r}; there are: {', '.join(BY_CANONICAL)}")
-    return BY_CANONICAL[criteria]
+        refuse(where, f"There is no topic {canonical!r}; there are: {', '.join(BY_CANONICAL)}")
+    topic = BY_CANONICAL[canonical]
+    if criteria not in (canonical, f"{canonical}|{topic.version}"):
+        refuse(where, f"The topic {canonical} is here in version {topic.version}, not {version!r}")
+    return topic
 
 
 def check_channel(channel: Json, where: str) -> None:

@@ -15,6 +15,7 @@ from app.referral.events import (
 )
 
 GUIDE = "http://hl7.org/fhir/us/sdoh-clinicalcare/SubscriptionTopic"
+GUIDE_VERSION = "3.0.0"
 OURS = "urn:warm-handoff:topic"
 
 FILTERS = {
@@ -29,22 +30,55 @@ FILTERS = {
 class Topic:
     """``name`` is the one in the event table, ``canonical`` the one in Subscription.criteria.
 
-    ``written`` says that its events are changes of the resource.
+    ``meaning`` is what it tells of; ``on`` the interactions that trigger it, under the search ``current`` where the
+    guide gives one; a clock's events come of none. The version of the guide's own topics is that of the guide.
     """
 
     name: str
     canonical: str
     resource_type: str
-    written: bool = True
+    meaning: str
+    version: str = "1.0.0"
+    on: tuple[str, ...] = ("create", "update", "delete")
+    current: str | None = None
+
+    @property
+    def written(self) -> bool:
+        """Whether its events are changes of the resource."""
+        return bool(self.on)
 
 
 SUBSCRIPTION_TOPICS = (
-    Topic(TASK_VERSION, f"{GUIDE}/Task", "Task"),
-    Topic(SERVICE_REQUEST_VERSION, f"{GUIDE}/Servicerequest", "ServiceRequest"),
-    Topic(STATUS_CHANGED, f"{OURS}:{STATUS_CHANGED}", "Task"),
-    Topic(TASK_ASSIGNED, f"{OURS}:{TASK_ASSIGNED}", "Task"),
-    Topic(CARE_PLAN_CHANGED, f"{OURS}:{CARE_PLAN_CHANGED}", "CarePlan"),
-    Topic(OVERDUE, f"{OURS}:{OVERDUE}", "Task", written=False),
+    Topic(
+        TASK_VERSION,
+        f"{GUIDE}/Task",
+        "Task",
+        "Each version of a Task that is an order and no draft, and its deletion.",
+        GUIDE_VERSION,
+        current="status:not=draft&intent=order",
+    ),
+    Topic(
+        SERVICE_REQUEST_VERSION,
+        f"{GUIDE}/Servicerequest",
+        "ServiceRequest",
+        "Each version of a ServiceRequest after its first, and its deletion.",
+        GUIDE_VERSION,
+        on=("update", "delete"),
+    ),
+    Topic(
+        STATUS_CHANGED,
+        f"{OURS}:{STATUS_CHANGED}",
+        "Task",
+        "A Task, no draft, that is new, has another status, or is gone.",
+    ),
+    Topic(TASK_ASSIGNED, f"{OURS}:{TASK_ASSIGNED}", "Task", "A Task that got its owner.", on=("create", "update")),
+    Topic(
+        CARE_PLAN_CHANGED,
+        f"{OURS}:{CARE_PLAN_CHANGED}",
+        "CarePlan",
+        "A CarePlan, no draft, that says something else than before, or is gone.",
+    ),
+    Topic(OVERDUE, f"{OURS}:{OVERDUE}", "Task", "A Task whose deadline has passed: once for each deadline.", on=()),
 )
 BY_CANONICAL = {each.canonical: each for each in SUBSCRIPTION_TOPICS}
 BY_NAME = {each.name: each for each in SUBSCRIPTION_TOPICS}
