@@ -14,9 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.rate_limit import RateLimiter
 from app.access.tokens import TokenVerifier
+from app.audit.access import AUDIENCE, note_refusal
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
-from app.core.errors import HandoffError, MethodNotAllowed, NotFound
+from app.core.errors import AudienceBreach, HandoffError, MethodNotAllowed, NotFound
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
@@ -24,6 +25,7 @@ from app.interactions.topics import publish_topics
 from app.routers import admin, binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
+from app.routers.recorder import Recorder
 from app.routers.responses import answer_error
 from app.routers.security_headers import SecurityHeaders
 
@@ -31,6 +33,9 @@ logger = logging.getLogger("handoff")
 
 CORS_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Exist", "If-None-Match", "Prefer"]
 CORS_SHOWN = ["ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate"]
+# Those of Binary and the operations before those of every type, whose addresses hold theirs.
+HOT = (oauth.router, binary.router, operations.router, fhir.router)
+ROUTERS = (*HOT, health.router, metrics.router, admin.router, docs.router)
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -79,6 +84,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
         finally:
             gc.unfreeze()
             await app.state.hub.announcer.close()
+            await app.state.hub.trail.close()
             await pool.close()
 
     app = Application(openapi_url=None, title=TITLE, version=VERSION, lifespan=lifespan)
@@ -86,17 +92,11 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
     app.state.public_url = public_url
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
     app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
-    app.include_router(oauth.router)
-    app.include_router(binary.router)  # before the routes of every type, whose addresses hold its own
-    app.include_router(operations.router)  # and these
-    app.include_router(fhir.router)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(admin.router)
-    app.include_router(docs.router)
-    hot = (oauth.router, binary.router, operations.router, fhir.router)
-    routes = [route for router in hot for route in router.routes]
+    for router in ROUTERS:
+        app.include_router(router)
+    routes = [route for router in HOT for route in router.routes]
     app.add_middleware(Dispatcher, routes=routes, answer_error=handle_error)
+    app.add_middleware(Recorder, routes=list_routes(), answer_error=handle_error)  # it sees every answer
     if settings.allowed_origins:
         # No cookie is ever sent: whoever calls from a page brings its token itself.
         app.add_middleware(
@@ -124,6 +124,7 @@ async def handle_error(request: Request, error: Exception) -> Response:
     """An error of ours, as an OperationOutcome."""
     if not isinstance(error, HandoffError):
         raise TypeError(type(error))
+    note_refusal(AUDIENCE if isinstance(error, AudienceBreach) else error.code)
     if error.status >= 500:
         logger.error("%s %s answered %d: %s", request.method, request.url.path, error.status, error.diagnostics)
     return answer_error(request, error)
@@ -134,19 +135,22 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:
         offered = {"Allow": ", ".join(list_methods(request))}
-        return answer_error(request, MethodNotAllowed(f"{request.method} is not offered here", headers=offered))
-    return answer_error(request, NotFound("There is nothing at this address"))
+        return await handle_error(request, MethodNotAllowed(f"{request.method} is not offered here", headers=offered))
+    return await handle_error(request, NotFound("There is nothing at this address"))
 
 
 def list_methods(request: Request) -> list[str]:
     """What may be done at this address (RFC 9110, 15.5.6)."""
     found: set[str] = set()
-    operators = (health.router, metrics.router, admin.router, docs.router)
-    routers = (oauth.router, binary.router, operations.router, fhir.router, *operators)
-    for route in (route for router in routers for route in router.routes):
-        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+    for route in list_routes():
+        if route.matches(request.scope)[0] != Match.NONE:
             found |= route.methods or set()
     return sorted(found)
+
+
+def list_routes() -> list[Route]:
+    """Every route, in the order in which they are tried."""
+    return [route for router in ROUTERS for route in router.routes if isinstance(route, Route)]
 
 
 async def handle_bug(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from joserfc import jws
 from app.access.client_keys import load_key
 from app.access.clients import CLIENT_ID, RegisteredClient, load_client, reaching_database
 from app.access.oauth_errors import InvalidClient
+from app.audit.access import note_claim
 from app.core.database import Connection
 from app.core.errors import Invalid
 
@@ -39,6 +40,7 @@ async def check_assertion(
     try:
         header, claims, signed = read_parts(assertion)
         client_id = check_subject(claims)
+        note_claim(client_id)
         with reaching_database():
             client = await load_client(database, client_id)
         if client is None:

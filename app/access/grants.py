@@ -11,6 +11,7 @@ from app.access.assertions import check_assertion
 from app.access.oauth_errors import InvalidClient, InvalidScope, OAuthRefusal, UnsupportedGrantType
 from app.access.scopes import format_scopes, narrow_scopes, parse_scopes
 from app.access.tokens import issue_token
+from app.audit.access import note_client
 from app.core.errors import Invalid
 from app.core.settings import Settings
 
@@ -58,6 +59,7 @@ async def grant(
         refusal = InvalidClient("client_id is not the subject of the assertion")
         logger.info("Assertion of client %s refused: %s", client.id, refusal.reason)
         raise refusal
+    note_client(client.id, client.organization, client.role)
     registered = parse_scopes(client.scopes)
     try:
         granted = narrow_scopes(parse_scopes(form["scope"]), registered) if "scope" in form else registered

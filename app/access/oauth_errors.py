@@ -9,10 +9,11 @@ class OAuthRefusal(HandoffError):
     status = 400
     code = "security"
     error = "invalid_request"
+    reason = ""
 
 
 class InvalidClient(OAuthRefusal):
-    """Says the same whichever check failed (access.md, Callers); ``reason`` is for the log alone."""
+    """Says the same whichever check failed (access.md, Callers); ``reason`` is for log and audit trail alone."""
 
     status = 401
     code = "login"

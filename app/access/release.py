@@ -1,5 +1,6 @@
 """The second layer: the check where an answer is written (architecture.md, Rules)."""
 
+from app.audit.access import note_given
 from app.core.caller import Scope
 from app.core.errors import AudienceBreach
 from app.fhir.json_text import STORED_LIMITS, parse
@@ -9,13 +10,15 @@ from app.store.rows import Stored
 
 
 def release(stored: Stored, scope: Scope) -> str:
-    """The text of a resource, if its audience holds the caller.
+    """The text of a resource, if its audience holds the caller; the audit trail tells that it left.
 
     Raises AudienceBreach: the filter in the store's SQL should not have let it come this far.
     """
     if scope.admits(stored.owner_org, stored.shared_with):
+        note_given(stored.reference)
         return stored.content
     if scope.whole_directory and TYPES[stored.type].directory:
+        note_given(stored.reference)
         return stored.content
     raise AudienceBreach("A resource outside the caller's audience was about to leave")
 

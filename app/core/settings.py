@@ -119,6 +119,11 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days after which a dead letter no longer keeps its event; unset, it does until it is replayed.",
     )
+    audit: Literal["buffered", "synchronous"] = Field(
+        default="buffered",
+        description="When the audit record of a read or search is written: within 200 ms, or before its answer leaves. "
+        "Writes, tokens and refusals are always recorded before.",
+    )
     metrics: Literal["off", "admin", "open"] = Field(
         default="off",
         description="Who may read /metrics: nobody, clients of role admin by their access token, or everyone who "

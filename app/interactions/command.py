@@ -5,11 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
+import click
+
+from app.audit.access import Access, access_under_way
+from app.audit.address import Target
+from app.audit.record import record_access
 from app.core.database import open_pool
+from app.core.errors import HandoffError
 from app.core.operator_database import reach_database
 from app.core.progress import when_slow
 from app.core.settings import Settings
 from app.interactions.hub import Hub
+from app.interactions.operate import OPERATOR
 
 Result = TypeVar("Result")
 
@@ -21,9 +28,11 @@ STATEMENT_TIMEOUT = 600.0
 async def open_hub(settings: Settings, url: str) -> AsyncIterator[Hub]:
     """What the interactions need, on a small pool of its own."""
     pool = await open_pool(url, size=4, application_name="handoff-command", statement_timeout=STATEMENT_TIMEOUT)
+    hub = Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
     try:
-        yield Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
+        yield hub
     finally:
+        await hub.trail.close()
         await pool.close()
 
 
@@ -32,9 +41,27 @@ def run_command(settings: Settings, work: Callable[[Hub], Awaitable[Result]]) ->
 
     async def run(url: str) -> Result:
         async with open_hub(settings, url) as hub:
-            return await work(hub)
+            return await record_command(hub, work)
 
     with ExitStack() as stack:
         with when_slow("Starting the database"):
             url = stack.enter_context(reach_database(settings))
         return asyncio.run(run(url))
+
+
+async def record_command(hub: Hub, work: Callable[[Hub], Awaitable[Result]]) -> Result:
+    """What ``work`` answers. The audit trail tells that the operator gave this command, and whether it failed."""
+    typed = click.get_current_context(silent=True)
+    words = typed.command_path.split()[1:] if typed else ["command"]
+    access = Access(Target(" ".join(["handoff", *words])))
+    access.note_client(OPERATOR.client_id, OPERATOR.organization, OPERATOR.role)
+    with access_under_way(access):
+        try:
+            result = await work(hub)
+        except HandoffError as error:
+            access.reason = error.code
+            await record_access(hub.trail, access, error.status)
+            raise
+        if not access.recorded:
+            await record_access(hub.trail, access, 200)
+        return result

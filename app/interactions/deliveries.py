@@ -20,12 +20,8 @@ from app.delivery.overview import (
 from app.delivery.replay import Replay, announce_deliveries, find_stopped, pause_webhook, resume_webhook
 from app.delivery.replay import replay as replay_chosen
 from app.interactions.hub import Hub
-from app.interactions.operate import act_for
 from app.interactions.unit import Unit, run_unit
 from app.interactions.webhook_status import show_statuses
-
-OPERATOR = act_for("operator")
-"""Who runs a command."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.audit.address import Target, read_target
 from app.core.errors import Invalid, Issue, Unprocessable, Unsupported
 from app.core.settings import Settings
 from app.fhir.registry import TYPES
@@ -31,6 +32,7 @@ class Operation:
     full_url: str | None
     if_match: int | None
     if_none_exist: str | None
+    target: Target
     history: bool = False
     found: Any = field(default=None)
     new: bool = False
@@ -115,6 +117,7 @@ def read_operation(index: int, entry: dict[str, Any], base_url: str) -> Operatio
         full_url=entry.get("fullUrl"),
         if_match=read_etag(request.get("ifMatch"), f"{here}.request.ifMatch"),
         if_none_exist=request.get("ifNoneExist"),
+        target=find_target(request, base_url),
         history="_history" in request["url"].partition("?")[0],
     )
     for unused in ("ifNoneMatch", "ifModifiedSince"):
@@ -144,6 +147,12 @@ def read_address(url: str, base_url: str, here: str) -> tuple[str, str | None, i
     if resource_id == "_history":
         resource_id = None
     return steps[0], resource_id, version, query or None
+
+
+def find_target(request: dict[str, Any], base_url: str) -> Target:
+    """What an entry's request asks for, as the audit trail tells it."""
+    path = request["url"].partition("?")[0].removeprefix(base_url)
+    return read_target("GET" if request["method"] == "HEAD" else request["method"], path)
 
 
 def check_shape(operation: Operation, here: str) -> None:

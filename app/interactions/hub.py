@@ -1,10 +1,11 @@
-"""What every interaction needs: the settings, the pool, our own address, and the way to wake the dispatcher."""
+"""What every interaction needs: settings, pool, our own address, the audit trail, the way to wake the dispatcher."""
 
 import asyncio
 from dataclasses import dataclass, field
 
 import asyncpg
 
+from app.audit.trail import Trail
 from app.core.settings import Settings
 from app.store.low_water import LowWater
 from app.store.outbox import announce_events
@@ -48,7 +49,9 @@ class Hub:
     pool: asyncpg.Pool
     base_url: str
     announcer: Announcer = field(init=False)
+    trail: Trail = field(init=False)
     low_water: LowWater = field(default_factory=LowWater)
 
     def __post_init__(self) -> None:
         self.announcer = Announcer(self.pool)
+        self.trail = Trail(self.pool, self.settings)

@@ -19,6 +19,10 @@ def act_for(organization: str) -> Caller:
     return Caller("operator", organization, "admin", EVERYTHING)
 
 
+OPERATOR = act_for("operator")
+"""For what concerns no organisation."""
+
+
 async def put_missing(hub: Hub, organization: str, resource: dict[str, Any]) -> bool:
     """Creates a resource under its own id; False where there is one of that id already, deleted or not."""
     caller = act_for(organization)

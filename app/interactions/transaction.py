@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from app.audit.access import entry_under_way
+from app.audit.record import build_row
 from app.core.caller import Caller
 from app.core.errors import HandoffError, Invalid, Issue, PreconditionFailed
 from app.core.ids import new_id
@@ -229,8 +231,13 @@ def follow_adoption(operations: list[Operation], written: Operation, answer: Ent
 async def run_operation(unit: Unit, operation: Operation) -> EntryAnswer:
     """Carries out one entry; an error says which entry it is of."""
     unit.issues.clear()
-    with at_entry(operation, f"Bundle.entry[{operation.index}].request.url" if operation.method == "GET" else None):
-        return await dispatch(unit, operation)
+    place = f"Bundle.entry[{operation.index}].request.url" if operation.method == "GET" else None
+    with at_entry(operation, place), entry_under_way(operation.target, operation.pairs) as access:
+        answer = await dispatch(unit, operation)
+        status = int(answer.status.partition(" ")[0])
+        unit.entries.append(build_row(access, unit.hub.trail.hasher, status, unit.subject))
+        unit.subject = None
+        return answer
 
 
 @contextmanager

@@ -10,14 +10,17 @@ from typing import TypeVar
 import asyncpg
 
 from app.access.scope import scope_of
+from app.audit.access import note_recorded
+from app.audit.record import build_unit_row
 from app.core.caller import Caller, Scope
 from app.core.database import Connection
 from app.core.errors import Conflict, Issue, LostRace, Unavailable
 from app.interactions.hub import Hub
 from app.models.resources import REFERRAL_TYPES
+from app.store.audit import AuditRow, insert_rows
 from app.store.outbox import Event, insert_events
 from app.store.referrals import lock_referrals_of
-from app.store.rows import Key
+from app.store.rows import Key, Stored
 
 Result = TypeVar("Result")
 
@@ -40,7 +43,8 @@ class Unit:
     ``issues`` are warnings for the answer; ``events`` are written last, when the referral's sequence is taken;
     ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus;
     ``coming`` are the resources that entries of the same Bundle create, which may be referred to before they exist;
-    ``mark`` is the polling mark from before the transaction, if it searches.
+    ``mark`` is the polling mark from before the transaction, if it searches; ``subject`` is the version that the caller
+    wrote, and ``entries`` are the audit rows of a Bundle's entries.
     """
 
     hub: Hub
@@ -53,6 +57,8 @@ class Unit:
     coming: frozenset[Key] = frozenset()
     locked: set[Key] = field(default_factory=set)
     mark: datetime | None = None
+    subject: Stored | None = None
+    entries: list[AuditRow] = field(default_factory=list)
 
     async def lock_referrals(self, keys: Iterable[Key]) -> None:
         """Locks the referrals of these resources, those apart that this transaction has locked or begun."""
@@ -73,6 +79,8 @@ async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Re
                 unit = Unit(hub, caller, scope_of(caller, hub.settings), connection)
                 result = await work(unit)
                 await insert_events(connection, unit.events)
+                recorded = list_accesses(unit)
+                await insert_rows(connection, recorded)
         except RACES:
             # A jittered pause lets the winner finish; the loser then reads what it wrote.
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 -- no secret
@@ -81,8 +89,18 @@ async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Re
         except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
             raise Unavailable("The database cannot be reached; try again") from error
         else:
+            if recorded:
+                note_recorded()
             hub.low_water.expire()
             if unit.events:
                 hub.announcer.announce()
             return result
     raise Conflict("Other writers kept changing the same resources; try again")
+
+
+def list_accesses(unit: Unit) -> list[AuditRow]:
+    """What the audit trail says of this transaction: the entries of a Bundle, else the one thing that was done."""
+    if unit.entries:
+        return unit.entries
+    row = build_unit_row(unit.caller, unit.subject, unit.hub.trail.hasher)
+    return [row] if row else []

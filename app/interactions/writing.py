@@ -93,6 +93,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
         refuse(check_new_task(resource, imported=unit.caller.role == "admin"))
         adopted = await adopt_server_task(unit, links, resource)
         if adopted:
+            unit.subject = adopted
             return Written(adopted, created=False)
     placement = await place_resource(unit, links, resource, key, None)
     unit.issues += check_references(links, resource, key, root or name)
@@ -100,7 +101,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
         await begin_referral(unit.connection, placement.referral)
     if name == "Subscription":
         resource.pop("error", None)  # the server's to tell
-    new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
+    unit.subject = new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
     await settle_change(unit, links, None, None, new, resource)
     if name == "Subscription":
         await settle_subscription(unit, None, new, resource, root or name)
@@ -190,7 +191,7 @@ async def write_update(
         await begin_referral(unit.connection, placement.referral)
     if key[0] == "Subscription":
         resource.pop("error", None)
-    new = await replace_version(unit, current, before, resource, placement)
+    unit.subject = new = await replace_version(unit, current, before, resource, placement)
     withdrawn = False
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
@@ -232,7 +233,7 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
         check_version(current, if_match)
     before = parse_stored(current)
     await links.load(referred_keys(before, unit.hub.base_url))
-    gone = await delete_resource(unit.connection, *key, current.version)
+    unit.subject = gone = await delete_resource(unit.connection, *key, current.version)
     await settle_change(unit, links, current, before, gone, None)
     if key[0] == "Subscription":
         await settle_subscription(unit, before, gone, None, key[0])

@@ -10,6 +10,7 @@ from app.access.client_keys import ALGORITHMS
 from app.access.grants import GRANT_TYPE, grant
 from app.access.oauth_errors import OAuthRefusal
 from app.access.scopes import offered_scopes
+from app.audit.access import note_refusal
 from app.core.errors import TooLarge, Unavailable
 from app.routers.requests import find_hub, read_body
 
@@ -35,9 +36,11 @@ async def token(request: Request) -> Response:
             token_url=find_token_url(request),
         )
     except OAuthRefusal as error:
+        note_refusal(error.reason or error.error)
         body = {"error": error.error, "error_description": describe(error.diagnostics)}
         return JSONResponse(body, error.status, {**NOT_KEPT, **error.headers})
     except Unavailable as error:
+        note_refusal(error.code)
         return JSONResponse({"error": "temporarily_unavailable"}, error.status, {**NOT_KEPT, **error.headers})
     return JSONResponse(answer.members(), 200, NOT_KEPT)
 

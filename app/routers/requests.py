@@ -1,13 +1,15 @@
 """Reads what HTTP brings: body within limits, formats, preferences, version conditions (R4 http)."""
 
 import re
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, get_args
 
 from fastapi import Request
 
+from app.audit.access import note_client, note_query
 from app.core.caller import Caller
 from app.core.errors import AddressTooLong, Invalid, NotAcceptable, NotFound, TooLarge, Unsupported, UnsupportedMedia
 from app.fhir.json_text import Limits, parse
@@ -45,7 +47,9 @@ def find_hub(request: Request) -> Hub:
     host = trusted_value(request.headers.getlist("x-forwarded-host"), hops)
     if not host or not re.fullmatch(r"[A-Za-z0-9.\-:\[\]]+", host) or proto not in ("http", "https"):
         return hub
-    return replace(hub, base_url=f"{proto}://{host}/fhir")
+    elsewhere = copy(hub)  # with the same trail, announcer and mark
+    elsewhere.base_url = f"{proto}://{host}/fhir"
+    return elsewhere
 
 
 def trusted_value(headers: list[str], hops: int) -> str | None:
@@ -58,6 +62,7 @@ async def find_caller(request: Request) -> Caller:
     """Who is calling. Raises Unauthenticated, and TooManyRequests for one that calls too often."""
     state = request.app.state
     caller: Caller = await state.verifier.authenticate(request.headers.get("authorization"))
+    note_client(caller.client_id, caller.organization, caller.role)
     state.limiter.take(caller.client_id)
     return caller
 
@@ -188,6 +193,7 @@ async def read_query(request: Request) -> list[tuple[str, str]]:
             pairs += read_pairs(body.decode())
         except UnicodeDecodeError as error:
             raise Invalid("The form is not UTF-8") from error
+    note_query(pairs)
     return pairs
 
 

@@ -1,0 +1,1 @@
+"""Every access, allowed or refused, written to a trail that only grows."""

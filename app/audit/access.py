@@ -1,0 +1,114 @@
+"""The access under way: who asks for what, and what leaves; each floor notes what it learns.
+
+It stands in a context variable, so that whatever releases a resource notes it without being told for whom.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl
+
+from app.audit.address import Target
+
+
+@dataclass(slots=True)
+class Access:
+    """One request, one entry of a Bundle, or one command.
+
+    ``client`` is only claimed where ``organization`` is None. ``query`` are pairs as they came, to be hashed; None are
+    those of ``query_string``.
+    ``given`` are the references that left, or were about to. ``recorded`` once it stands in the trail.
+    """
+
+    target: Target
+    query: Sequence[tuple[str, str]] | None = None
+    query_string: bytes = b""
+    remote: str | None = None
+    client: str | None = None
+    organization: str | None = None
+    role: str | None = None
+    given: list[str] = field(default_factory=list)
+    reason: str | None = None
+    recorded: bool = False
+
+    def note_client(self, client: str, organization: str, role: str) -> None:
+        """Who it is, once that is known."""
+        self.client, self.organization, self.role = client, organization, role
+
+    def pairs(self) -> Sequence[tuple[str, str]]:
+        """What is asked for, as pairs."""
+        if self.query is None:
+            self.query = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
+        return self.query
+
+
+AUDIENCE = "audience"
+"""The reason where the check at the answer found a breach."""
+
+UNDER_WAY: ContextVar[Access | None] = ContextVar("access", default=None)
+
+
+@contextmanager
+def access_under_way(access: Access) -> Iterator[Access]:
+    """For as long as the block runs, what is noted is noted of this access."""
+    token = UNDER_WAY.set(access)
+    try:
+        yield access
+    finally:
+        UNDER_WAY.reset(token)
+
+
+@contextmanager
+def entry_under_way(target: Target, query: Sequence[tuple[str, str]]) -> Iterator[Access]:
+    """An access of its own within a request: by the same caller, from the same place."""
+    outer = UNDER_WAY.get()
+    entry = Access(target, query)
+    if outer:
+        entry.remote, entry.client, entry.organization, entry.role = (
+            outer.remote, outer.client, outer.organization, outer.role,
+        )  # fmt: skip
+    with access_under_way(entry):
+        yield entry
+
+
+def note_client(client: str, organization: str, role: str) -> None:
+    """Who is calling, once that is verified."""
+    if access := UNDER_WAY.get():
+        access.note_client(client, organization, role)
+
+
+def note_claim(client_id: str) -> None:
+    """Who somebody says to be, before that is verified."""
+    if access := UNDER_WAY.get():
+        access.client = client_id
+
+
+def note_query(pairs: Sequence[tuple[str, str]]) -> None:
+    """What is asked for, where it does not stand in the address alone."""
+    if access := UNDER_WAY.get():
+        access.query = pairs
+
+
+def note_given(reference: str) -> None:
+    """A resource that leaves."""
+    if access := UNDER_WAY.get():
+        access.given.append(reference)
+
+
+def note_interaction(interaction: str) -> None:
+    """What it is, where the address does not tell."""
+    if access := UNDER_WAY.get():
+        access.target = replace(access.target, interaction=interaction)
+
+
+def note_recorded() -> None:
+    """That the trail holds it: nobody records it once more."""
+    if access := UNDER_WAY.get():
+        access.recorded = True
+
+
+def note_refusal(reason: str) -> None:
+    """Why it is refused: an issue code, or words that hold nothing of what was sent."""
+    if access := UNDER_WAY.get():
+        access.reason = reason
