@@ -10,6 +10,7 @@ from contextlib import suppress
 import asyncpg
 import uvloop
 
+from app.audit.upkeep import keep_months
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.core.errors import HandoffError
@@ -54,14 +55,20 @@ async def run_worker(settings: Settings) -> None:
         application_name="handoff-worker",
         statement_timeout=settings.statement_timeout,
     )
-    showing = asyncio.create_task(keep_statuses_shown(pool, settings, stop))
-    watching = asyncio.create_task(keep_clocks(pool, settings, stop))
-    tidying = asyncio.create_task(keep_young(pool, settings, stop))
+    loops = [
+        asyncio.create_task(each)
+        for each in (
+            keep_statuses_shown(pool, settings, stop),
+            keep_clocks(pool, settings, stop),
+            keep_months(pool, stop),
+            keep_young(pool, settings, stop),
+        )
+    ]
     try:
         await run_delivery(pool, settings, load_secret_key(settings), stop)
     finally:
         stop.set()
-        await asyncio.gather(showing, watching, tidying)
+        await asyncio.gather(*loops)
         await pool.close()
 
 

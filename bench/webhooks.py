@@ -14,8 +14,8 @@ import httpx
 
 from app.core.data_dir import load_secret_key
 from app.interactions.command import open_hub
-from app.interactions.deliveries import OPERATOR
 from app.interactions.hub import Hub
+from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook
 from bench.cases import Bench, fresh_task
 from bench.load import HOSPITAL

@@ -53,5 +53,6 @@ def count_row(caller: Caller, number: int) -> AuditRow:
     """The row that stands for so many refusals."""
     now = time.time_ns() // 1_000_000
     recorded = datetime.fromtimestamp(now / 1000, UTC)
-    *who, status = caller
+    client, organization, role, remote, status = caller
+    who = (client, organization, role, remote)
     return AuditRow(recorded, new_id(now), *who, UNKNOWN, None, None, None, None, status, COUNTED, number, [])

@@ -23,7 +23,8 @@ commands = typer.Typer(no_args_is_help=True, help="What is under way to the webh
 def status() -> None:
     """Show each webhook: what is queued, delivered, failed, dead, and since when it fails."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR, read_states
+    from app.interactions.deliveries import read_states
+    from app.interactions.operate import OPERATOR
 
     settings = Settings()
     states, waiting = run_command(settings, lambda hub: read_states(hub, OPERATOR))
@@ -75,7 +76,8 @@ def blocked(
 def list_kind(kind: "Kind", webhook: str | None, most: int, *, answers: bool) -> int:
     """Prints the deliveries with their failed attempts; how many."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR, read_undelivered
+    from app.interactions.deliveries import read_undelivered
+    from app.interactions.operate import OPERATOR
 
     settings = Settings()
 
@@ -114,6 +116,7 @@ def replay(
     from app.delivery.replay import Replay
     from app.interactions import deliveries
     from app.interactions.command import run_command
+    from app.interactions.operate import OPERATOR
 
     settings = Settings()
     at = read_moment(since, settings) if since else None
@@ -127,7 +130,7 @@ def replay(
         raise typer.BadParameter("give a delivery, or --webhook with --from-number or --since")
     wanted = Replay(int(number) if delivery else None, webhook, from_number, at, delivered)
 
-    done = run_command(settings, lambda hub: deliveries.replay(hub, deliveries.OPERATOR, wanted))
+    done = run_command(settings, lambda hub: deliveries.replay(hub, OPERATOR, wanted))
     typer.echo(f"Sent again: {done.again}. Due at once instead of later: {done.hurried}.")
     if done.stopped:
         name, status = done.stopped
@@ -139,8 +142,9 @@ def pause(webhook: WebhookId) -> None:
     """Send a webhook nothing for a while; what happens meanwhile is queued for it."""
     from app.interactions import deliveries
     from app.interactions.command import run_command
+    from app.interactions.operate import OPERATOR
 
-    run_command(Settings(), lambda hub: deliveries.pause(hub, deliveries.OPERATOR, webhook))
+    run_command(Settings(), lambda hub: deliveries.pause(hub, OPERATOR, webhook))
     typer.echo(f"{webhook} is paused; attempts under way come to their end.")
 
 
@@ -149,6 +153,7 @@ def resume(webhook: WebhookId) -> None:
     """Send to a webhook again that was paused, is in error, or is off; what is queued goes at once."""
     from app.interactions import deliveries
     from app.interactions.command import run_command
+    from app.interactions.operate import OPERATOR
 
-    state = run_command(Settings(), lambda hub: deliveries.resume(hub, deliveries.OPERATOR, webhook))
+    state = run_command(Settings(), lambda hub: deliveries.resume(hub, OPERATOR, webhook))
     typer.echo(f"{webhook} is {state.status}.")

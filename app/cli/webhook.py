@@ -23,7 +23,7 @@ def register_webhook(
 ) -> None:
     """Register an endpoint for an organisation's events; its secret is printed once."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR
+    from app.interactions.operate import OPERATOR
     from app.interactions.webhooks import add_webhook
 
     settings = Settings()
@@ -41,7 +41,8 @@ def register_webhook(
 def show_webhooks() -> None:
     """List the registered endpoints."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR, read_states
+    from app.interactions.deliveries import read_states
+    from app.interactions.operate import OPERATOR
 
     settings = Settings()
     found, _ = run_command(settings, lambda hub: read_states(hub, OPERATOR))
@@ -70,7 +71,7 @@ def rotate(
 ) -> None:
     """Give a webhook a new secret, printed once; the old one is good for a while more."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR
+    from app.interactions.operate import OPERATOR
     from app.interactions.webhooks import change_secret
 
     settings = Settings()
@@ -88,7 +89,7 @@ def remove(
 ) -> None:
     """Take an endpoint away, with the record of its deliveries."""
     from app.interactions.command import run_command
-    from app.interactions.deliveries import OPERATOR
+    from app.interactions.operate import OPERATOR
     from app.interactions.webhooks import remove_webhook
 
     dropped = run_command(Settings(), lambda hub: remove_webhook(hub, OPERATOR, webhook, drop=drop))

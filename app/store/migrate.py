@@ -1,5 +1,6 @@
 """Brings a database to the schema that the program needs, and says where it differs."""
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel import SQLModel
 
 import app.models  # noqa: F401 -- registers the tables
+from app.store.audit import make_months
 
 MIGRATIONS = Path(__file__).parents[2] / "alembic"
 
@@ -37,6 +39,16 @@ def open_engine(url: str) -> AsyncEngine:
 def upgrade_database(url: str) -> None:
     """To the newest revision; of several processes at once, one migrates and the others wait."""
     command.upgrade(build_config(url), "head")
+    asyncio.run(make_audit_months(url))
+
+
+async def make_audit_months(url: str) -> None:
+    """Those that are missing of this month and the next two."""
+    connection = await asyncpg.connect(url)
+    try:
+        await make_months(connection)
+    finally:
+        await connection.close()
 
 
 def downgrade_database(url: str, revision: str) -> None:

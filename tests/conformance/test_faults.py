@@ -17,7 +17,8 @@ import pytest
 from app.core.data_dir import load_secret_key
 from app.core.embedded_postgres import start_postgres
 from app.interactions.command import open_hub
-from app.interactions.deliveries import OPERATOR, resume
+from app.interactions.deliveries import resume
+from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook
 from tests.conformance.conftest import LOOPBACK, Site
 from tests.conformance.faults import FAULTS, Fault, kill_worker

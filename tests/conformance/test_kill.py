@@ -12,7 +12,7 @@ import pytest
 
 from app.core.data_dir import load_secret_key
 from app.interactions.command import open_hub
-from app.interactions.deliveries import OPERATOR
+from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook
 from tests.conformance.conftest import LOOPBACK, Site
 from tests.processes import PATIENCE, await_that, has_ended, kill_all

@@ -135,8 +135,12 @@ async def test_entries_of_a_bundle_are_accesses(world: World, trail: Reader) -> 
         rows = await trail.take()
         told = {(row["interaction"], row["status"], row["type"]) for row in rows}
         assert len(rows) == len(bundle["entry"])
-        expected = {("create", 201, "Patient"), ("update", 200, "Patient"), ("read", 200, "Patient")}
-        expected |= {("search-type", 200, "Patient")}
+        expected: set[tuple[str, int, str | None]] = {
+            ("create", 201, "Patient"),
+            ("update", 200, "Patient"),
+            ("read", 200, "Patient"),
+            ("search-type", 200, "Patient"),
+        }
         if refused:
             expected |= {("read", 404, "Patient"), ("delete", 400, None)}
         assert told == expected

@@ -7,7 +7,7 @@ import pytest
 from app.core.data_dir import load_secret_key
 from app.delivery.fan_out import fan_out
 from app.fhir.validation import validate
-from app.interactions.deliveries import OPERATOR
+from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook
 from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver

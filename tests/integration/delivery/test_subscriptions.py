@@ -9,7 +9,7 @@ from standardwebhooks import Webhook
 
 from app.core.data_dir import load_secret_key
 from app.fhir.validation import validate
-from app.interactions.deliveries import OPERATOR
+from app.interactions.operate import OPERATOR
 from app.interactions.webhook_status import show_statuses
 from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource, World
