@@ -89,56 +89,58 @@ def column_order(name: str) -> list[str]:
     return [*fixed, *extra_columns(name), *search_columns(name)]
 
 
-def build_batch(start: int, stop: int) -> Iterator[tuple[str, str, Resource, Row]]:
-    """(type, id, resource, row) of everything about Tasks ``start`` to ``stop``."""
-    for n in range(start, stop):
-        at = BEGINNING + timedelta(seconds=n)
-        partner = partner_of(n)
-        referral = f"ServiceRequest/bench-request-{n}"
-        if n % 2 == 0:
-            key, patient = f"bench-patient-{n // 2}", make_patient(n // 2)
-            sharers = sorted({partner_of(n), partner_of(n + 1)})
-            yield "Patient", key, patient, build_row(patient, key, at, sharers, ())
-        key, request = f"bench-request-{n}", make_request(n)
-        yield "ServiceRequest", key, request, build_row(request, key, at, [partner], (referral,))
-        key, task = f"bench-task-{n}", make_task(n)
-        yield "Task", key, task, build_row(task, key, at, [partner], (referral, HOSPITAL, partner))
+def build_resources(n: int) -> Iterator[tuple[str, str, Resource, Row]]:
+    """(type, id, resource, row) of everything about Task ``n``; its Patient comes with the even ones."""
+    at = BEGINNING + timedelta(seconds=n)
+    partner = partner_of(n)
+    referral = f"ServiceRequest/bench-request-{n}"
+    if n % 2 == 0:
+        key, patient = f"bench-patient-{n // 2}", make_patient(n // 2)
+        yield "Patient", key, patient, build_row(patient, key, at, sorted({partner, partner_of(n + 1)}), ())
+    key, request = f"bench-request-{n}", make_request(n)
+    yield "ServiceRequest", key, request, build_row(request, key, at, [partner], (referral,))
+    key, task = f"bench-task-{n}", make_task(n)
+    yield "Task", key, task, build_row(task, key, at, [partner], (referral, HOSPITAL, partner))
+
+
+def list_members(n: int) -> list[Row]:
+    """The package that Task ``n`` shares with its owner."""
+    shared = (
+        ("Task", f"bench-task-{n}"),
+        ("ServiceRequest", f"bench-request-{n}"),
+        ("Patient", f"bench-patient-{n // 2}"),
+    )
+    return [(name, key, partner_of(n), f"bench-task-{n}") for name, key in shared]
+
+
+TABLES: dict[str, list[str]] = {
+    "referral": ["id", "sequence"],
+    **{RESOURCE_TABLES[name].name: column_order(name) for name in ("Patient", "ServiceRequest", "Task")},
+    **{table.name: [column.name for column in table.columns] for table in CHILD_TABLES.values()},
+    "package_member": ["type", "id", "organization", "task_id"],
+}
+"""The tables that a load fills, with their columns, in the order in which they are filled."""
+
+
+def build_rows(n: int) -> Iterator[tuple[str, Row]]:
+    """Every row about Task ``n``, with the name of its table."""
+    yield "referral", (f"ServiceRequest/bench-request-{n}", 0)
+    for name, key, resource, row in build_resources(n):
+        yield RESOURCE_TABLES[name].name, row
+        for kind, found in extractor(name)(resource).rows.items():
+            for each in found:
+                yield CHILD_TABLES[kind].name, (name, key, *each)
+    for member in list_members(n):
+        yield "package_member", member
 
 
 async def load_tasks(connection: Connection, tasks: int) -> None:
-    """Writes ``tasks`` Tasks and what belongs to them."""
+    """Writes ``tasks`` Tasks and what belongs to them, a transaction for each batch."""
     for start in range(0, tasks, BATCH):
-        stop = min(start + BATCH, tasks)
-        await load_batch(connection, start, stop)
-
-
-async def load_batch(connection: Connection, start: int, stop: int) -> None:
-    """One batch, in one transaction."""
-    rows: dict[str, list[Row]] = {"Patient": [], "ServiceRequest": [], "Task": []}
-    children: dict[str, list[Row]] = {kind: [] for kind in CHILD_TABLES}
-    for name, key, resource, row in build_batch(start, stop):
-        rows[name].append(row)
-        for kind, found in extractor(name)(resource).rows.items():
-            children[kind].extend((name, key, *each) for each in found)
-    numbers = range(start, stop)
-    members = [
-        member
-        for n in numbers
-        for member in (
-            ("Task", f"bench-task-{n}", partner_of(n), f"bench-task-{n}"),
-            ("ServiceRequest", f"bench-request-{n}", partner_of(n), f"bench-task-{n}"),
-            ("Patient", f"bench-patient-{n // 2}", partner_of(n), f"bench-task-{n}"),
-        )
-    ]
-    async with connection.transaction():
-        await connection.copy_records_to_table(
-            "referral", records=[(f"ServiceRequest/bench-request-{n}", 0) for n in numbers], columns=["id", "sequence"]
-        )
-        for name, records in rows.items():
-            table = RESOURCE_TABLES[name].name
-            await connection.copy_records_to_table(table, records=records, columns=column_order(name))
-        for kind, records in children.items():
-            await connection.copy_records_to_table(CHILD_TABLES[kind].name, records=records)
-        await connection.copy_records_to_table(
-            "package_member", records=members, columns=["type", "id", "organization", "task_id"]
-        )
+        rows: dict[str, list[Row]] = {table: [] for table in TABLES}
+        for n in range(start, min(start + BATCH, tasks)):
+            for table, row in build_rows(n):
+                rows[table].append(row)
+        async with connection.transaction():
+            for table, columns in TABLES.items():
+                await connection.copy_records_to_table(table, records=rows[table], columns=columns)

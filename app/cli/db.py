@@ -52,6 +52,7 @@ def reindex(
 
     async def work(hub: "Hub") -> int:
         async with hub.pool.acquire() as connection:
-            return await reindex_resources(connection, types or [], progress, (kind, last) if after else None)
+            start = (kind, last) if after else None
+            return await reindex_resources(connection, types or [], progress, start, hub.base_url)
 
     typer.echo(f"Indexed {run_command(Settings(), work)} resources.")

@@ -15,13 +15,13 @@ Filter = list[str]
 """Alternatives: an event matches where it has one of these keys."""
 
 
-def index_keys(resource: dict[str, Any]) -> tuple[str, ...]:
+def index_keys(resource: dict[str, Any], base_url: str) -> tuple[str, ...]:
     """The keys of one version of a resource, for each search parameter that a filter of its type may use."""
     kept = TYPES[resource["resourceType"]]
     keys = [f"_id={resource['id']}"]
     for code in FILTERS[kept.name][1:]:
         parameter = kept.parameter(code)
-        for row in index_rows(parameter, resource) if parameter else ():
+        for row in index_rows(parameter, resource, base_url) if parameter else ():
             keys += token_keys(code, *row) if len(row) == 2 else [f"{code}={row[0]}"]
     return tuple(dict.fromkeys(key for key in keys if "\n" not in key))
 

@@ -50,7 +50,7 @@ async def insert_version(
             type=resource["resourceType"],
             id=resource_id,
             pieces=cut_content(resource, resource_id),
-            index=extractor(resource["resourceType"])(resource),
+            index=extractor(resource["resourceType"], unit.hub.base_url)(resource),
             owner_org=owner_org,
             shared_with=first_audience(resource) if shared_with is None else shared_with,
             referral=placement.referral,
@@ -80,7 +80,7 @@ async def replace_version(
     placement: Placement | None = None,
 ) -> Stored:
     """The version after ``old``, whose content was ``before``; owner and audience stay. Raises LostRace."""
-    extract = extractor(old.type)
+    extract = extractor(old.type, unit.hub.base_url)
     index = extract(resource)
     place = placement or Placement(old.referral, old.requester_org, old.assigned_org)
     draft = Draft(

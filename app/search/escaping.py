@@ -1,4 +1,4 @@
-r"""Splits search values at commas and bars, where ``\`` escapes one (R4 search, 3.1.1.4.1)."""
+r"""Splits search values at commas and bars, where ``\`` escapes one (R4 search, 3.1.1.4.19)."""
 
 import re
 
@@ -20,6 +20,11 @@ def split_values(text: str, separator: str) -> list[str]:
             current += text[index]
             index += 1
     return [*parts, current]
+
+
+def is_escaped(text: str) -> bool:
+    r"""Whether each ``\`` stands before one of the four: R4 calls ``xx\xx`` illegal."""
+    return "\\" not in text or re.fullmatch(r"(?:[^\\]|\\[\\,|$])*", text) is not None
 
 
 def unescape(text: str) -> str:

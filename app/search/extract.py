@@ -23,12 +23,12 @@ class IndexEntry:
     rows: dict[str, tuple[Row, ...]]
 
 
-def index_rows(parameter: SearchParameter, resource: dict[str, Any]) -> Iterator[Row]:
+def index_rows(parameter: SearchParameter, resource: dict[str, Any], base: str | None = None) -> Iterator[Row]:
     """The index rows of one parameter."""
     kind = KINDS[parameter.kind]
     for path in parameter.paths:
         for value in find_values(resource, path):
-            yield from kind.index_value(path, value)
+            yield from kind.index_value(path, value, base)
 
 
 def scalar_width(parameter: SearchParameter) -> int:
@@ -37,8 +37,8 @@ def scalar_width(parameter: SearchParameter) -> int:
 
 
 @cache
-def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
-    """The function that indexes resources of a type."""
+def extractor(resource_type: str, base: str | None = None) -> Callable[[dict[str, Any]], IndexEntry]:
+    """The function that indexes resources of a type; absolute references below ``base`` are indexed as relative."""
     parameters = TYPES[resource_type].indexed
     single = [each for each in parameters if not each.in_rows]
     many = [each for each in parameters if each.in_rows and each.stored_as == each.code]
@@ -48,12 +48,12 @@ def extractor(resource_type: str) -> Callable[[dict[str, Any]], IndexEntry]:
         columns: list[Any] = []
         for parameter in single:
             width = scalar_width(parameter)
-            row = next(index_rows(parameter, resource), None)
+            row = next(index_rows(parameter, resource, base), None)
             columns.extend(row[-width:] if row else (parameter.absent,) * width)
         rows: dict[str, set[Row]] = {kind: set() for kind in kinds}
         for parameter in many:
             found = rows[parameter.row_kind]
-            found.update((parameter.code, *row) for row in index_rows(parameter, resource))
+            found.update((parameter.code, *row) for row in index_rows(parameter, resource, base))
         return IndexEntry(tuple(columns), {kind: tuple(sorted(found)) for kind, found in rows.items()})
 
     return extract

@@ -9,9 +9,11 @@ from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, list_returning
 from app.fhir.subset import Subset, parse_elements, parse_summary
 from app.search.cursor import check_values, read_cursor
 from app.search.dates import parse_interval
-from app.search.escaping import split_values, unescape
+from app.search.escaping import is_escaped, split_values, unescape
+from app.search.keys import index_key
 from app.search.kinds import KINDS
 from app.search.plan import (
+    CanonicalCriterion,
     Criterion,
     Cursor,
     IdCriterion,
@@ -58,7 +60,9 @@ class Draft:
     subset: Subset | None = None
 
     def split(self, code: str, text: str) -> list[str]:
-        """The OR-joined values, still escaped."""
+        """The OR-joined values, still escaped. Raises Invalid."""
+        if not is_escaped(text):
+            raise Invalid(r"\ stands before \, a comma, | or $ only: write \\ for itself", (code,))
         values = split_values(text, ",")
         if len(values) > self.settings.max_or_values:
             raise Invalid(f"{code} has more than {self.settings.max_or_values} values", (code,))
@@ -133,10 +137,20 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
     values = draft.split(key, value)
     if identifiers := draft.resource_type.parameter(f"{key}:{modifier}"):
         parameter, modifier = identifiers, None
+    version = draft.resource_type.parameter("version") if key == "url" and not modifier else None
+    if version and any("|" in each for each in values):
+        draft.criteria.append(CanonicalCriterion(parameter, version, tuple(map(read_canonical, values))))
+        return
     if modifier == "not" and parameter.kind == "token":
         draft.criteria.append(NotCriterion(KINDS["token"].parse(parameter, None, values, draft.base)))
         return
     draft.criteria.append(KINDS[parameter.kind].parse(parameter, modifier, values, draft.base))
+
+
+def read_canonical(value: str) -> tuple[str, str | None]:
+    """(url, version), each as it is indexed; no version where none is asked for."""
+    url, _, version = value.partition("|")
+    return index_key(unescape(url)), index_key(unescape(version)) if version else None
 
 
 def read_boolean(code: str, value: str) -> bool:

@@ -78,6 +78,15 @@ class UriCriterion:
     values: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CanonicalCriterion:
+    """``url|version`` of what a canonical names; a version of None is any (R4 search, 3.1.1.4.9)."""
+
+    url: SearchParameter
+    version: SearchParameter
+    names: tuple[tuple[str, str | None], ...]
+
+
 RowCriterion = TokenCriterion | ReferenceCriterion | StringCriterion | DateCriterion | NumberCriterion | UriCriterion
 """What a child row can be compared with."""
 
@@ -113,7 +122,15 @@ class LastUpdatedCriterion:
     intervals: tuple[Interval, ...]
 
 
-Criterion = RowCriterion | CompositeCriterion | MissingCriterion | NotCriterion | IdCriterion | LastUpdatedCriterion
+Criterion = (
+    RowCriterion
+    | CanonicalCriterion
+    | CompositeCriterion
+    | MissingCriterion
+    | NotCriterion
+    | IdCriterion
+    | LastUpdatedCriterion
+)
 
 
 KeyValue = str | datetime | Decimal | None

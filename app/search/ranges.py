@@ -38,8 +38,18 @@ def parse_number(code: str, text: str) -> NumberRange:
     comparator = COMPARATORS[found["prefix"]]
     try:
         value = Decimal(found["number"])
-        unit = Decimal((0, (5,), int(value.as_tuple().exponent) - 1))
+        unit = Decimal((0, (5,), find_last_place(found["number"]) - 1))
         around = EXACT.multiply(abs(value), TENTH) if comparator == "ap" else unit
         return NumberRange(comparator, value, EXACT.subtract(value, around), EXACT.add(value, around))
     except InvalidOperation as error:
         raise Invalid(f"{text!r} has too many digits", (code,)) from error
+
+
+def find_last_place(number: str) -> int:
+    """The power of ten that the last digit counts.
+
+    The exponential form has two digits at least: R4 says of ``1e2`` that it is 95 to 105, as ``1.0e2`` is.
+    """
+    value = Decimal(number)
+    last = int(value.as_tuple().exponent)
+    return last - 1 if "e" in number.lower() and len(value.as_tuple().digits) == 1 else last

@@ -1,7 +1,7 @@
 """Reads ``_sort``: the keys of an answer's order, the last of which is always the id (R4 search, 3.1.1.5.1)."""
 
 from app.core.errors import Invalid, Unsupported
-from app.fhir.registry import COMMON_SEARCH, ResourceType
+from app.fhir.registry import ResourceType
 from app.search.plan import SortKey
 
 MOST_KEYS = 5
@@ -33,7 +33,8 @@ def find_key(resource_type: ResourceType, text: str, aliases: dict[str, str]) ->
     code, descending = aliases.get(name, name), text.startswith("-")
     if code in ("_id", "_lastUpdated"):
         return SortKey(code, descending)
-    sortable = {each.code: each for each in (*COMMON_SEARCH, *resource_type.search) if each.kind != "composite"}
+    kept = (each for each in resource_type.indexed if each.kind != "composite" and ":" not in each.code)
+    sortable = {each.code: each for each in kept}
     if code not in sortable:
         known = ", ".join(sorted(["_id", "_lastUpdated", *sortable]))
         raise Unsupported(f"_sort takes {known} here, with - before it to descend, not {name!r}", ("_sort",))

@@ -7,6 +7,7 @@ from app.fhir.registry import SearchParameter
 from app.models.resources import column_names
 from app.models.search_rows import CHILD_TABLES, INDEXED_PREFIX
 from app.search.plan import (
+    CanonicalCriterion,
     CompositeCriterion,
     Criterion,
     DateCriterion,
@@ -104,6 +105,12 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
             return render_value(parameter, "target", binder.one_of(targets), resource_type)
         case UriCriterion(parameter, uris):
             return render_value(parameter, "target", binder.one_of(uris), resource_type)
+        case CanonicalCriterion(url, version, names):
+            return any_of(
+                f"({render_value(url, 'target', binder.one_of((name,)), resource_type)} AND "
+                f"{render_value(version, 'code', binder.one_of((of,)), resource_type) if of else 'true'})"
+                for name, of in names
+            )
         case StringCriterion():
             return render_string(criterion, resource_type, binder)
         case NumberCriterion(parameter, ranges):

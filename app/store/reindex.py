@@ -29,12 +29,17 @@ Batch = list[tuple[str, IndexEntry]]
 
 
 async def reindex_resources(
-    connection: Connection, types: Sequence[str], progress: Progress, after: tuple[str, str] | None = None
+    connection: Connection,
+    types: Sequence[str],
+    progress: Progress,
+    after: tuple[str, str] | None = None,
+    base: str | None = None,
 ) -> int:
     """Indexes every current resource of these types (none is all) again; how many there were.
 
     Each batch is a transaction of its own, and doing one twice changes nothing: after a stop, go on ``after`` the
-    (type, id) that was told last. Versions and content stay as they are. Raises Invalid for an unknown type.
+    (type, id) that was told last. Versions and content stay as they are. References below ``base`` are our own.
+    Raises Invalid for an unknown type.
     """
     unknown = sorted(set(types) - set(TYPES))
     if unknown:
@@ -43,35 +48,37 @@ async def reindex_resources(
     for name in sorted(types or TYPES):
         if after is None or name >= after[0]:
             start = after[1] if after and name == after[0] else BELOW_ALL
-            total += await reindex_type(connection, name, progress, start)
+            total += await reindex_type(connection, name, progress, start, base)
     return total
 
 
-async def reindex_type(connection: Connection, resource_type: str, progress: Progress, start: str) -> int:
+async def reindex_type(
+    connection: Connection, resource_type: str, progress: Progress, start: str, base: str | None
+) -> int:
     """Indexes the resources of one type whose id is above ``start``, in order of id."""
     table, done, last = TYPES[resource_type].table, 0, start
     expected = await connection.fetchval(f"SELECT count(*) FROM {table} WHERE id > $1 AND NOT deleted", start)
-    while batch := await reindex_batch(connection, resource_type, last):
+    while batch := await reindex_batch(connection, resource_type, last, base):
         done, last = done + len(batch), batch[-1][0]
         progress(resource_type, done, max(done, expected), last)
     return done
 
 
-async def reindex_batch(connection: Connection, resource_type: str, last: str) -> Batch:
+async def reindex_batch(connection: Connection, resource_type: str, last: str, base: str | None) -> Batch:
     """The next batch, in one transaction; tried again where it got in the way of a writer, who was not waited for."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             async with connection.transaction():
-                return await write_batch(connection, resource_type, last)
+                return await write_batch(connection, resource_type, last, base)
         except asyncpg.DeadlockDetectedError:
             if attempt == ATTEMPTS:
                 raise
     return []
 
 
-async def write_batch(connection: Connection, resource_type: str, last: str) -> Batch:
+async def write_batch(connection: Connection, resource_type: str, last: str, base: str | None) -> Batch:
     """Locks, reads and indexes again the first resources above ``last``."""
-    extract = extractor(resource_type)
+    extract = extractor(resource_type, base)
     rows = await connection.fetch(lock_statement(resource_type), last, BATCH)
     batch = [(row["id"], extract(parse(row["content"].encode(), ACCEPTED))) for row in rows]
     if batch:

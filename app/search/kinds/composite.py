@@ -29,19 +29,19 @@ class CompositeKind:
         """``kinds`` are those of the components."""
         self.kinds = kinds
 
-    def index_value(self, path: Path, value: Any) -> Iterator[tuple[Any, ...]]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[tuple[Any, ...]]:
         """(key system, key code, the value columns): each first value with each second one of the same element."""
         first, second = path.components
-        values = [dict(zip(PLACES[second.kind], row, strict=False)) for row in self.list_rows(second, value)]
-        for key in self.list_rows(first, value):
+        values = [dict(zip(PLACES[second.kind], row, strict=False)) for row in self.list_rows(second, value, base)]
+        for key in self.list_rows(first, value, base):
             for named in values:
                 yield *key, *(named.get(column) for column in VALUE_COLUMNS)
 
-    def list_rows(self, component: SearchParameter, element: Any) -> list[tuple[Any, ...]]:
+    def list_rows(self, component: SearchParameter, element: Any, base: str | None) -> list[tuple[Any, ...]]:
         """The index rows that a component would have by itself."""
         kind = self.kinds[component.kind]
         found = [(path, value) for path in component.paths for value in find_values(element, path)]
-        return [row for path, value in found for row in kind.index_value(path, value)]
+        return [row for path, value in found for row in kind.index_value(path, value, base)]
 
     def parse(
         self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str

@@ -14,7 +14,7 @@ Bounds = tuple[str, str, Decimal, Decimal]
 
 
 class NumberKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[Bounds]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[Bounds]:
         """(no system, no code, low, high): the digits of what is stored imply no range (R4 search, 3.1.1.4.6)."""
         if isinstance(value, int | Decimal):
             yield "", "", Decimal(value), Decimal(value)

@@ -1,4 +1,4 @@
-"""Quantities: a number, and the unit by system and code or by its text (R4 search, 3.1.1.4.13)."""
+"""Quantities: a number, and the unit by system and code or by its text (R4 search, 3.1.1.4.11)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ OPEN_BELOW, OPEN_ABOVE = ("<", "<="), (">", ">=")
 
 
 class QuantityKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[Bounds]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[Bounds]:
         """(system, code, low, high), and once more under the text of the unit where that differs from the code.
 
         A Range reaches from its low to its high, a comparator to the end of the numbers. The samples of SampledData

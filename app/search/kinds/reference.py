@@ -12,13 +12,16 @@ from app.search.plan import ReferenceCriterion
 
 
 class ReferenceKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[tuple[str]]:
-        """``Type/id`` without a version, the literal of what is elsewhere, a canonical with and without version."""
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[tuple[str]]:
+        """``Type/id`` without a version, the literal of what is elsewhere, a canonical with and without version.
+
+        What stands below ``base`` is here, as R4 has it: a relative and an absolute reference to one resource match.
+        """
         named = value if isinstance(value, dict) else {"reference": value}
         literal = named.get("reference")
         if not isinstance(literal, str) or literal.startswith("#"):
             return
-        target = plain_target(literal)
+        target = plain_target(literal, base)
         kind = target.rsplit("/", 2)[-2] if "/" in target else named.get("type")
         if not path.only or kind in path.only:
             yield (index_key(target),)

@@ -19,7 +19,7 @@ MODES: dict[str | None, Literal["prefix", "exact", "contains"]] = {
 
 
 class StringKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[tuple[str, str]]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[tuple[str, str]]:
         """(folded, exact) of the text, or of each part of a name or an address."""
         if isinstance(value, str):
             yield fold_text(value), value

@@ -11,7 +11,7 @@ from app.search.plan import TokenCriterion, TokenValue
 
 
 class TokenKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[tuple[str, str]]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[tuple[str, str]]:
         """(system, code) of each coding; an absent system is empty."""
         match path.type:
             case "CodeableConcept":

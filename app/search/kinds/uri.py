@@ -1,4 +1,4 @@
-"""URIs, compared whole (R4 search, 3.1.1.4.14)."""
+"""URIs, compared whole (R4 search, 3.1.1.4.9)."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from app.search.plan import UriCriterion
 
 
 class UriKind:
-    def index_value(self, path: Path, value: Any) -> Iterator[tuple[str]]:
+    def index_value(self, path: Path, value: Any, base: str | None = None) -> Iterator[tuple[str]]:
         yield (index_key(str(value)),)
 
     def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> UriCriterion:

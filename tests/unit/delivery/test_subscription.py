@@ -135,4 +135,4 @@ def test_a_filter_compares_as_a_search_does(text: str, matches: bool) -> None:
         "owner": {"reference": "Organization/ngo"},
     }
     wanted = read_subscription(subscription("https://ehr.example/hook", filters=(text,)), Settings(), BASE)
-    assert all(set(each) & set(index_keys(task)) for each in wanted.filters) is matches
+    assert all(set(each) & set(index_keys(task, BASE)) for each in wanted.filters) is matches
