@@ -1,7 +1,7 @@
 """Takes due deliveries on a lease, and gives them back with what became of them."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -112,7 +112,7 @@ class Claim:
     """A delivery under our lease; ``age`` is the seconds since its first attempt.
 
     ``attempts`` and ``age`` count from the last replay. ``previous_secret`` is there while a rotation's grace lasts.
-    ``content`` is empty, id-only or full-resource; None is the compact webhook.
+    ``content`` is empty, id-only or full-resource; None is the compact webhook. ``headers`` are sealed.
     """
 
     id: int
@@ -135,7 +135,7 @@ class Claim:
     focus_version: int = 1
     labelled: bool = False
     content: str | None = None
-    headers: Sequence[str] = ()
+    headers: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

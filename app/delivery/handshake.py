@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from app.core.errors import HandoffError
-from app.delivery.message import sign_message, subscriber_headers
+from app.delivery.message import build_greeting, handshake_id, sign_message, subscriber_headers
 from app.delivery.notification import build_handshake
 from app.delivery.send import Sender
 
@@ -17,12 +17,13 @@ AT_ONCE = 8
 CLAIM = """
 UPDATE webhook SET handshake = $1, handshake_until = clock_timestamp() + make_interval(secs => $2)
 WHERE id = ANY(ARRAY(
-    SELECT id FROM webhook WHERE status = 'requested'
+    SELECT id FROM webhook WHERE status = 'requested' AND (content IS NOT NULL OR secret IS NOT NULL)
       AND (handshake_until IS NULL OR handshake_until < clock_timestamp())
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED))
 RETURNING id, url, topics[1], headers, last_number, secret,
-    CASE WHEN previous_until > clock_timestamp() THEN previous_secret END
+    CASE WHEN previous_until > clock_timestamp() THEN previous_secret END, content
 """
+"""A compact webhook's waits for its first secret: whoever verifies signatures could not accept it before."""
 
 FINISH = """
 UPDATE webhook SET status = CASE WHEN $3::text IS NULL THEN 'active' ELSE 'error' END, error = $3,
@@ -39,10 +40,11 @@ class Requested:
     id: str
     url: str
     topic: str
-    headers: list[str]
+    headers: bytes | None
     count: int
     secret: bytes | None
     previous_secret: bytes | None
+    content: str | None
 
 
 async def greet_requested(sender: Sender) -> int:
@@ -63,11 +65,14 @@ async def greet(sender: Sender, requested: Requested, token: str) -> None:
 
 async def ask(sender: Sender, requested: Requested, token: str) -> str | None:
     """What went wrong; None where the endpoint accepted."""
-    body = build_handshake(requested.id, requested.topic, requested.count, sender.base_url, token)
     try:
-        headers = subscriber_headers(requested.headers)
+        if requested.content is None:
+            body = build_greeting(requested.id, token)
+        else:
+            body = build_handshake(requested.id, requested.topic, requested.count, sender.base_url, token)
+        headers = subscriber_headers(sender.open_headers(requested.headers), requested.content)
         sealed = [each for each in (requested.secret, requested.previous_secret) if each]
-        headers |= sign_message([sender.open_secret(each) for each in sealed], f"handshake_{token}", body)
+        headers |= sign_message([sender.open_secret(each) for each in sealed], handshake_id(token), body)
         answer = await sender.client.post(requested.url, body.encode(), headers, sender.timeout)
     except HandoffError as error:
         return f"handshake: {error.diagnostics}"

@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 from app.delivery.claim import Claim
 
 FHIR_JSON = "application/fhir+json"
+COMPACT = "application/json"
 AGENT = "Warm-Handoff"
 LINKED = ("task", "serviceRequest", "carePlan")
 
@@ -34,22 +35,26 @@ def build_body(claim: Claim, base_url: str) -> str:
     return orjson.dumps(body).decode()
 
 
+def build_greeting(webhook_id: str, token: str) -> str:
+    """What a compact webhook is asked with whether it is there."""
+    body = {"type": "webhook-handshake", "id": handshake_id(token), "subscription": f"Subscription/{webhook_id}"}
+    return orjson.dumps(body).decode()
+
+
+def handshake_id(token: str) -> str:
+    """As ``message_id``, of a handshake."""
+    return f"handshake_{token}"
+
+
 def message_id(claim: Claim) -> str:
     """The same at every attempt, so that a receiver knows what it has had already."""
     return f"evt_{claim.id}"
 
 
-def build_headers(claim: Claim) -> dict[str, str]:
-    """What goes with every message: its media type, and the subscriber's own headers."""
-    if claim.content is None:
-        return {"content-type": "application/json", "user-agent": AGENT}
-    return subscriber_headers(claim.headers)
-
-
-def subscriber_headers(lines: Sequence[str]) -> dict[str, str]:
-    """The headers of a FHIR notification; ``lines`` are ``Subscription.channel.header``."""
+def subscriber_headers(lines: Sequence[str], content: str | None) -> dict[str, str]:
+    """What goes with every message: its media type, and the subscriber's own headers (Subscription.channel.header)."""
     own = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return {"user-agent": AGENT, **own, "content-type": FHIR_JSON}
+    return {"user-agent": AGENT, **own, "content-type": COMPACT if content is None else FHIR_JSON}
 
 
 def sign(secrets: Sequence[str], claim: Claim, body: str, now: datetime | None = None) -> dict[str, str]:

@@ -11,7 +11,8 @@ from app.core.caller import Scope
 from app.core.errors import HandoffError
 from app.core.outbound import Outbound, OutboundFailure
 from app.delivery.claim import Claim, Result
-from app.delivery.message import build_body, build_headers, sign
+from app.delivery.headers import open_headers
+from app.delivery.message import build_body, sign, subscriber_headers
 from app.delivery.notification import build_notification
 from app.delivery.outcome import judge_answer, judge_silence
 from app.delivery.telling import tell_event
@@ -36,6 +37,7 @@ class Sender:
     timeout: float
     lease: float
     secrets: dict[bytes, str] = field(default_factory=dict, repr=False)
+    headers: dict[bytes, list[str]] = field(default_factory=dict, repr=False)
 
     async def attempt(self, claim: Claim) -> Result:
         """Tries once. A delivery that its organisation may not see any more is withdrawn, never sent."""
@@ -57,7 +59,7 @@ class Sender:
                 event = tell_event(claim, version, scope, claim.content)
                 body = build_notification(claim, event, self.base_url)
             sealed = (claim.secret, claim.previous_secret)
-            headers = build_headers(claim)
+            headers = subscriber_headers(self.open_headers(claim.headers), claim.content)
             headers |= sign([self.open_secret(each) for each in sealed if each], claim, body)
         except HandoffError as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0)
@@ -83,6 +85,16 @@ class Sender:
                 self.secrets.clear()
             self.secrets[sealed] = open_secret(self.secret_key, sealed)
         return self.secrets[sealed]
+
+    def open_headers(self, sealed: bytes | None) -> list[str]:
+        """The subscriber's own headers, kept likewise."""
+        if sealed is None:
+            return []
+        if sealed not in self.headers:
+            if len(self.headers) >= KEPT_SECRETS:
+                self.headers.clear()
+            self.headers[sealed] = open_headers(self.secret_key, sealed)
+        return self.headers[sealed]
 
 
 def milliseconds_since(began: float) -> int:

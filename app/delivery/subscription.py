@@ -1,17 +1,17 @@
 """Reads a Subscription: what is asked for, or why it is refused (Subscriptions R5 Backport, R4 Subscription)."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.errors import Issue, Unprocessable
+from app.core.errors import Invalid, Issue, Unprocessable
 from app.core.settings import Settings
 from app.delivery.filters import Filter, parse_filter
-from app.delivery.message import FHIR_JSON
+from app.delivery.headers import read_headers
+from app.delivery.message import COMPACT, FHIR_JSON
 from app.delivery.telling import CONTENTS
-from app.delivery.topics import BY_CANONICAL, Topic
-from app.delivery.webhooks import check_endpoint
+from app.delivery.topics import BY_CANONICAL, BY_NAME, Topic, check_topics
+from app.delivery.webhooks import CRITERIA, check_endpoint
 
 Json = dict[str, Any]
 
@@ -22,28 +22,32 @@ MAX_COUNT = f"{BACKPORT}/backport-max-count"
 MEANINGFUL = (BACKPORT, "http://hl7.org/fhir/5.0/", "http://hl7.org/fhir/4.3/", "http://hl7.org/fhir/6.0/")
 """Extensions below these ask for something: one that is not offered is refused, not ignored."""
 
-HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([\x20-\x7e]*)")
-OURS_TO_SET = re.compile(
-    r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|proxy-.*|webhook-.*", re.I
-)
-MOST_HEADERS = 20
 MOST_FILTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a Subscription asks for; ``status`` is requested or off."""
+    """What a Subscription asks for; ``status`` is requested or off, ``content`` None for a compact webhook.
+
+    ``types`` are those of the resources that it would tell of.
+    """
 
     status: str
     url: str
-    topic: str
+    topics: list[str]
+    types: list[str]
     filters: list[Filter]
-    content: str
+    content: str | None
     headers: list[str]
 
 
-def read_subscription(resource: Json, settings: Settings, base_url: str, root: str = "Subscription") -> Wanted:
-    """What it asks for. Raises Unprocessable, with the FHIRPath, for whatever would not be obeyed."""
+def read_subscription(
+    resource: Json, settings: Settings, base_url: str, root: str = "Subscription", kept: Sequence[str] = ()
+) -> Wanted:
+    """What it asks for. Raises Unprocessable, with the FHIRPath, for whatever would not be obeyed.
+
+    ``kept`` are the headers that it had before.
+    """
     for where, place in list_extensible(resource):
         refuse_unknown(place, f"{root}{where}")
     if resource.get("status") not in ("requested", "off"):
@@ -52,8 +56,10 @@ def read_subscription(resource: Json, settings: Settings, base_url: str, root: s
         )
     if "end" in resource:
         refuse(f"{root}.end", "A Subscription does not end by itself here: delete it, or set it to off")
-    topic = find_topic(resource["criteria"], f"{root}.criteria")
     channel = resource["channel"]
+    if resource["criteria"].startswith(CRITERIA):
+        return read_compact(resource, settings, root, kept)
+    topic = find_topic(resource["criteria"], f"{root}.criteria")
     check_channel(channel, f"{root}.channel")
     check_endpoint(channel["endpoint"], settings)
     texts = [each.get("valueString", "") for each in extensions(resource, "_criteria", FILTER_CRITERIA)]
@@ -67,11 +73,31 @@ def read_subscription(resource: Json, settings: Settings, base_url: str, root: s
     return Wanted(
         resource["status"],
         channel["endpoint"],
-        topic.name,
+        [topic.name],
+        [topic.resource_type],
         filters,
         read_content(channel, f"{root}.channel.payload"),
-        read_headers(channel.get("header", []), f"{root}.channel.header"),
+        read_headers(channel.get("header", []), kept, f"{root}.channel.header"),
     )
+
+
+def read_compact(resource: Json, settings: Settings, root: str, kept: Sequence[str]) -> Wanted:
+    """What the Subscription of a compact webhook asks for: ``urn:warm-handoff:webhook?events=a,b``."""
+    mark, _, names = resource["criteria"].partition("?events=")
+    if mark != CRITERIA:
+        refuse(f"{root}.criteria", f"A compact webhook is {CRITERIA}?events= and names of events, comma-separated")
+    try:
+        topics = check_topics(names.split(","))
+    except Invalid as error:
+        raise Unprocessable(error.diagnostics, (f"{root}.criteria",)) from error
+    channel = resource["channel"]
+    check_channel(channel, f"{root}.channel", COMPACT)
+    if extensions(resource, "_criteria", FILTER_CRITERIA) or extensions(channel, "_payload", PAYLOAD_CONTENT):
+        refuse(f"{root}.criteria", "A compact webhook has neither filters nor payload content")
+    check_endpoint(channel["endpoint"], settings)
+    headers = read_headers(channel.get("header", []), kept, f"{root}.channel.header")
+    types = sorted({BY_NAME[each].resource_type for each in topics})
+    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, headers)
 
 
 def refuse(where: str, diagnostics: str) -> None:
@@ -90,13 +116,13 @@ def find_topic(criteria: str, where: str) -> Topic:
     return topic
 
 
-def check_channel(channel: Json, where: str) -> None:
+def check_channel(channel: Json, where: str, payload: str = FHIR_JSON) -> None:
     if channel.get("type") != "rest-hook":
         refuse(f"{where}.type", f"The channel {channel.get('type')} is not offered; there is: rest-hook")
     if not isinstance(channel.get("endpoint"), str):
         raise Unprocessable("A rest-hook needs an endpoint", (f"{where}.endpoint",))
-    if channel.get("payload") != FHIR_JSON:
-        refuse(f"{where}.payload", f"The payload is {FHIR_JSON}, not {channel.get('payload')!r}")
+    if channel.get("payload") != payload:
+        refuse(f"{where}.payload", f"The payload is {payload}, not {channel.get('payload')!r}")
     for each in extensions(channel, None, MAX_COUNT):
         if not isinstance(each.get("valuePositiveInt"), int):
             raise Unprocessable("backport-max-count has a valuePositiveInt", (f"{where}.extension",))
@@ -109,22 +135,6 @@ def read_content(channel: Json, where: str) -> str:
         asked = ", ".join(str(each) for each in found) or "nothing"
         refuse(where, f"The extension backport-payload-content says {', '.join(CONTENTS)}, not {asked}")
     return str(found[0])
-
-
-def read_headers(lines: list[Any], where: str) -> list[str]:
-    """``Name: value`` each; what the server itself sets is refused."""
-    if len(lines) > MOST_HEADERS:
-        refuse(where, f"There are more than {MOST_HEADERS} headers")
-    names = set()
-    for place, line in enumerate(lines):
-        found = HEADER.fullmatch(line) if isinstance(line, str) else None
-        name = found[1].lower() if found else ""
-        if not found or OURS_TO_SET.fullmatch(name) or name in names:
-            raise Unprocessable(
-                "A header is 'Name: value', once each, and none that the server sets itself", (f"{where}[{place}]",)
-            )
-        names.add(name)
-    return [str(line) for line in lines]
 
 
 def extensions(element: Json, name: str | None, url: str) -> list[Json]:

@@ -22,7 +22,7 @@ WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status)
-VALUES ($1, $2, $3, ARRAY[$4::text], $5, $6::jsonb, $7, $8::text, $8::text)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, error = NULL, failing_since = NULL, handshake = NULL, handshake_until = NULL
@@ -77,17 +77,25 @@ async def put_subscription(
     *,
     organization: str,
     url: str,
-    topic: str,
-    content: str,
+    topics: Sequence[str],
+    content: str | None,
     filters: str,
-    headers: Sequence[str],
+    headers: bytes | None,
     status: str,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
-    ``filters`` is JSON. A handshake under way is void: it asked for what was wanted before.
+    ``filters`` is JSON. ``headers`` are sealed. A handshake under way is void: it asked for what was wanted before.
     """
-    await connection.execute(PUT_SUBSCRIPTION, webhook_id, organization, url, topic, content, filters, headers, status)
+    await connection.execute(
+        PUT_SUBSCRIPTION, webhook_id, organization, url, list(topics), content, filters, headers, status
+    )
+
+
+async def find_headers(connection: Connection, webhook_id: str) -> bytes | None:
+    """The sealed headers of a Subscription, if it has any."""
+    sealed: bytes | None = await connection.fetchval("SELECT headers FROM webhook WHERE id = $1", webhook_id)
+    return sealed
 
 
 async def rotate_secret(connection: Connection, webhook_id: str, grace: float, secret_key: bytes) -> str:

@@ -12,6 +12,10 @@ from app.fhir.validation import validate
 
 Pairs = list[tuple[str, str]]
 
+WHOLE = frozenset({"unsignedInt", "positiveInt"})
+"""Types whose values are numbers in JSON, and digits in a query."""
+MOST_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class OperationParameter:
@@ -69,9 +73,9 @@ def read_parameters(resource: dict[str, Any]) -> Pairs:
     for place, each in enumerate(resource.get("parameter", ())):
         values = [value for key, value in each.items() if key.startswith("value")]
         where = (f"Parameters.parameter[{place}]",)
-        if len(values) != 1 or not isinstance(values[0], str):
+        if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], str | int):
             raise Unsupported(f"The parameter {each['name']} is a plain value here", where)
-        pairs.append((each["name"], values[0]))
+        pairs.append((each["name"], str(values[0])))
     return pairs
 
 
@@ -84,7 +88,8 @@ def read_arguments(operation: Operation, pairs: Iterable[tuple[str, str]]) -> di
         if parameter is None:
             offered = ", ".join(known) or "none"
             raise Unsupported(f"${operation.code} has no parameter {name!r}; there are: {offered}", (name,))
-        if problem := GRAMMARS[parameter.type](value):
+        whole = parameter.type in WHOLE and value.isascii() and value.isdigit()
+        if problem := GRAMMARS[parameter.type](int(value[:MOST_DIGITS]) if whole else value):
             raise Invalid(f"{name}: {problem[1]}", (name,))
         found.setdefault(name, []).append(value)
         if len(found[name]) > 1 and not parameter.many:

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import asyncpg
 
 from app.audit.trail import Trail
+from app.core.data_dir import load_secret_key
 from app.core.settings import Settings
 from app.store.low_water import LowWater
 from app.store.outbox import announce_events
@@ -55,3 +57,8 @@ class Hub:
     def __post_init__(self) -> None:
         self.announcer = Announcer(self.pool)
         self.trail = Trail(self.pool, self.settings)
+
+    @cached_property
+    def secret_key(self) -> bytes:
+        """What seals secrets at rest."""
+        return load_secret_key(self.settings)

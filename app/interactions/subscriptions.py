@@ -4,36 +4,41 @@ from typing import Any
 
 import orjson
 
-from app.core.errors import BusinessRule
+from app.access.interaction_rules import authorize
+from app.delivery.headers import hide_headers, open_headers, seal_headers
 from app.delivery.subscription import read_subscription
-from app.delivery.webhooks import CRITERIA, delete_webhook, put_subscription
+from app.delivery.webhooks import delete_webhook, find_headers, put_subscription
 from app.interactions.unit import Unit
-from app.store.rows import Stored
 
 Resource = dict[str, Any]
 
 
-async def settle_subscription(
-    unit: Unit, before: Resource | None, new: Stored, after: Resource | None, root: str
-) -> None:
-    """Registers, changes or takes away the endpoint. Raises Unprocessable where it cannot be served as it asks.
+async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, owner: str, root: str) -> Resource:
+    """Registers or changes the endpoint; the Subscription as it is to be kept.
 
-    Each change that asks for it begins with a handshake; the count of events goes on.
+    Raises Unprocessable where it cannot be served as it asks, Forbidden where the token may not read what it would be
+    told of. Each change that asks for it begins with a handshake; the count of events goes on.
     """
-    if any(str((each or {}).get("criteria")).startswith(CRITERIA) for each in (before, after)):
-        raise BusinessRule("A compact webhook is the operator's: `handoff webhook`", (f"{root}.criteria",))
-    if after is None:
-        await delete_webhook(unit.connection, new.id)
-        return
-    wanted = read_subscription(after, unit.hub.settings, unit.hub.base_url, root)
+    key = unit.hub.secret_key
+    sealed = await find_headers(unit.connection, resource_id)
+    kept = open_headers(key, sealed)
+    wanted = read_subscription(resource, unit.hub.settings, unit.hub.base_url, root, kept)
+    for name in wanted.types:
+        authorize(unit.caller, "read", name)
     await put_subscription(
         unit.connection,
-        new.id,
-        organization=new.owner_org,
+        resource_id,
+        organization=owner,
         url=wanted.url,
-        topic=wanted.topic,
+        topics=wanted.topics,
         content=wanted.content,
         filters=orjson.dumps(wanted.filters).decode(),
-        headers=wanted.headers,
+        headers=sealed if wanted.headers == kept else seal_headers(key, wanted.headers),
         status=wanted.status,
     )
+    return hide_headers({name: value for name, value in resource.items() if name != "error"})  # the server's to tell
+
+
+async def end_subscription(unit: Unit, resource_id: str) -> None:
+    """Takes the endpoint away, with what was queued for it."""
+    await delete_webhook(unit.connection, resource_id)

@@ -7,7 +7,7 @@ from app.access.interaction_rules import authorize, steered_by
 from app.core.caller import Caller
 from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.ids import new_id
-from app.delivery.topics import check_topics
+from app.delivery.topics import BY_NAME, check_topics
 from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret
 from app.delivery.webhooks import add_webhook as insert_webhook
 from app.interactions.deliveries import find_state
@@ -36,6 +36,8 @@ async def add_webhook(
     if steered_by(caller) not in (None, owner):
         raise Forbidden(f"A client of role {caller.role} registers webhooks of its own organisation")
     topics = check_topics(events)
+    for name in sorted({BY_NAME[each].resource_type for each in topics}):
+        authorize(caller, "read", name)
     check_endpoint(url, hub.settings, "url")
     acting = replace(caller, organization=owner)
     await read_resource(hub, act_for(owner), "Organization", owner)

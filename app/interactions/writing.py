@@ -23,7 +23,7 @@ from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, referred_keys
 from app.interactions.loop import place_resource, settle_change
 from app.interactions.sharing import share_with_requesters
-from app.interactions.subscriptions import settle_subscription
+from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
 from app.models.resources import REFERRAL_TYPES
@@ -99,12 +99,11 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     unit.issues += check_references(links, resource, key, root or name)
     if placement.referral == f"{name}/{key[1]}":
         await begin_referral(unit.connection, placement.referral)
+    owner = owner_of(unit, key)
     if name == "Subscription":
-        resource.pop("error", None)  # the server's to tell
-    unit.subject = new = await insert_version(unit, resource, key[1], owner_of(unit, key), placement)
+        resource = await settle_subscription(unit, resource, key[1], owner, root or name)
+    unit.subject = new = await insert_version(unit, resource, key[1], owner, placement)
     await settle_change(unit, links, None, None, new, resource)
-    if name == "Subscription":
-        await settle_subscription(unit, None, new, resource, root or name)
     if name in SERVICE_RECORDS:
         about_referral = await share_with_requesters(unit, links, new, resource)
         if unit.caller.role == "provider" and not about_referral:
@@ -190,7 +189,7 @@ async def write_update(
     if placement.referral and placement.referral != current.referral:
         await begin_referral(unit.connection, placement.referral)
     if key[0] == "Subscription":
-        resource.pop("error", None)
+        resource = await settle_subscription(unit, resource, key[1], current.owner_org, root or key[0])
     unit.subject = new = await replace_version(unit, current, before, resource, placement)
     withdrawn = False
     if TYPES[key[0]].directory:
@@ -199,8 +198,6 @@ async def write_update(
         await withdraw_resource(unit.connection, key)
         withdrawn = True
     await settle_change(unit, links, current, before, new, resource)
-    if key[0] == "Subscription":
-        await settle_subscription(unit, before, new, resource, root or key[0])
     if withdrawn or key[0] == "DocumentReference":
         await follow_resource(unit, before, resource, new)
     return Written(new, created=False)
@@ -236,7 +233,7 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
     unit.subject = gone = await delete_resource(unit.connection, *key, current.version)
     await settle_change(unit, links, current, before, gone, None)
     if key[0] == "Subscription":
-        await settle_subscription(unit, before, gone, None, key[0])
+        await end_subscription(unit, key[1])
     if key[0] == "DocumentReference":
         await follow_resource(unit, before, None, gone)
     return gone

@@ -69,7 +69,7 @@ class Webhook(SQLModel, table=True):
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
     ``content`` is the Backport guide's payload content; None is the compact webhook. ``filters`` are ANDed lists of
-    alternatives, compared with the event's keys. ``headers`` are sent along (``Name: value``). A handshake under way
+    alternatives, compared with the event's keys. ``headers`` are sent along, and sealed. A handshake under way
     holds ``handshake`` until ``handshake_until``.
     """
 
@@ -88,7 +88,7 @@ class Webhook(SQLModel, table=True):
     failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     content: str | None = Field(sa_column=Column(key_text(), nullable=True))
     filters: Any = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
-    headers: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default="{}"))
+    headers: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))
     handshake_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))

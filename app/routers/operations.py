@@ -3,10 +3,12 @@
 from fastapi import APIRouter, Request, Response
 
 from app.core.errors import Unsupported
+from app.fhir.json_text import dump
 from app.fhir.operations import OPERATIONS, read_arguments, read_parameters
 from app.interactions.subscription_events import read_wanted, tell_events
 from app.interactions.subscription_resend import read_bounds, resend_events
 from app.interactions.subscription_status import tell_status, tell_statuses
+from app.interactions.webhook_secret import make_secret, read_grace
 from app.routers.requests import check_head, check_id, find_caller, find_hub, has_body, read_resource_body
 from app.routers.responses import answer_text, outcome_text
 
@@ -66,3 +68,14 @@ async def resend(request: Request, resource_id: str) -> Response:
     bounds = read_bounds(await read_call(request, "resend"))
     issues = await resend_events(hub, caller, check_id("Subscription", resource_id), bounds)
     return answer_text(outcome_text(issues), 200, {}, pretty=pretty)
+
+
+@router.post("/Subscription/{resource_id}/$webhook-secret")
+async def webhook_secret(request: Request, resource_id: str) -> Response:
+    """Makes a new secret."""
+    pretty = check_head(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    grace = read_grace(await read_call(request, "webhook-secret"))
+    secret = await make_secret(hub, caller, check_id("Subscription", resource_id), grace)
+    told = {"resourceType": "Parameters", "parameter": [{"name": "secret", "valueString": secret}]}
+    return answer_text(dump(told), 200, {"Cache-Control": "no-store"}, pretty=pretty)

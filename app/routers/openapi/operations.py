@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 SHAPING = ("_format", "_pretty")
 ANSWERS = (400, 401, 403, 404, 406, 409, 410, 413, 415, 422, 429, 503)
-_EXAMPLES = {"id": "example", "code": "active", "instant": STAMP, "string": "1"}
+_EXAMPLES: Json = {"id": "example", "code": "active", "instant": STAMP, "string": "1", "unsignedInt": 3600}
 _PROFILE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription-status-r4"
 
 
@@ -66,7 +66,10 @@ def tell_parameter(parameter: OperationParameter) -> Json:
 
 def build_parameters_schema() -> dict[str, Json]:
     """Parameters as an operation takes them: names and plain values."""
-    values = {f"value{kind[0].upper()}{kind[1:]}": {"type": "string"} for kind in sorted(_EXAMPLES)}
+    values = {
+        f"value{kind[0].upper()}{kind[1:]}": {"type": "integer" if kind == "unsignedInt" else "string"}
+        for kind in sorted(_EXAMPLES)
+    }
     one = {
         "type": "object",
         "required": ["name"],
@@ -133,4 +136,10 @@ def show_outcome(_operation: Operation, _base: str) -> Json:
     return {"resourceType": "OperationOutcome", "issue": [told]}
 
 
-_ANSWERS = {"Bundle": show_bundle, "OperationOutcome": show_outcome}
+def show_secret(_operation: Operation, _base: str) -> Json:
+    """Parameters that hold a secret, here one of nobody's."""
+    secret = {"name": "secret", "valueString": "whsec_ZXhhbXBsZS1leGFtcGxlLWV4YW1wbGUtZXhhbXBsZS0="}
+    return {"resourceType": "Parameters", "parameter": [secret]}
+
+
+_ANSWERS = {"Bundle": show_bundle, "OperationOutcome": show_outcome, "Parameters": show_secret}

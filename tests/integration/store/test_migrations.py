@@ -1,5 +1,7 @@
 """The schema goes up, says that it fits, and comes down again, with data in it."""
 
+import asyncio
+import json
 import subprocess
 import sys
 
@@ -41,6 +43,45 @@ def test_up_down_and_up_again_with_data(empty_url: str) -> None:
     upgrade_database(empty_url)
     downgrade_database(empty_url, "base")
     upgrade_database(empty_url)
+
+
+def test_headers_that_lay_open_are_taken_away(empty_url: str) -> None:
+    upgrade_database(empty_url)
+    downgrade_database(empty_url, "0012_audit")
+    line = 'Authorization: Bearer \\"of-the-ehr\\"'
+    content = f'{{"resourceType":"Subscription","channel":{{"header":["X-Tenant: one","{line}"]}}}}'
+    run_sql(
+        empty_url,
+        "INSERT INTO webhook (id, organization, url, topics, content, headers) VALUES "
+        "('s', 'o', 'https://ehr.example/hook', '{task-version}', 'id-only', "
+        "ARRAY['X-Tenant: one', 'Authorization: Bearer \"of-the-ehr\"'])",
+    )
+    for table, columns, values in (
+        ("subscription", "owner_org", "'o'"),
+        ("resource_history", "type, deleted", "'Subscription', false"),
+    ):
+        run_sql(
+            empty_url,
+            f"INSERT INTO {table} (id, version, last_updated, content, {columns}) "
+            f"VALUES ('s', 1, now(), '{content}', {values})",
+        )
+    upgrade_database(empty_url)
+
+    async def look() -> list[str]:
+        connection = await asyncpg.connect(empty_url)
+        try:
+            rows = await connection.fetch(
+                "SELECT content FROM subscription UNION ALL SELECT content FROM resource_history "
+                "UNION ALL SELECT status || ' ' || error FROM webhook"
+            )
+            return [row[0] for row in rows]
+        finally:
+            await connection.close()
+
+    *texts, state = asyncio.run(look())
+    for text in texts:
+        assert json.loads(text)["channel"]["header"] == ["X-Tenant: ***", "Authorization: ***"]
+    assert state.startswith("error its headers were taken away")
 
 
 async def test_the_template_fits_the_program(database_url: str) -> None:

@@ -1,0 +1,129 @@
+"""A compact webhook of a client's own, over REST: made, given its secret, changed, stopped, removed."""
+
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from app.core.data_dir import load_secret_key
+from app.interactions.operate import OPERATOR
+from app.interactions.webhooks import add_webhook
+from tests.api import Caller, Resource, World
+from tests.integration.delivery.receiver import Receiver
+from tests.integration.delivery.test_delivery import delivering
+from tests.integration.delivery.test_subscriptions import hospital, ngo, receiver, refer, subscription, until_status
+from tests.integration.interactions.samples import reference
+
+__all__ = ["hospital", "ngo", "receiver"]
+
+GONE = "https://ehr.example/hook"
+
+
+def compact(url: str, events: str = "referral-status-changed,task-assigned", **channel: Any) -> Resource:
+    return {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "Follow our referrals",
+        "criteria": f"urn:warm-handoff:webhook?events={events}",
+        "channel": {"type": "rest-hook", "endpoint": url, "payload": "application/json", **channel},
+    }
+
+
+async def make_secret(caller: Caller, created: Resource, body: Resource | None = None) -> str:
+    answer = await caller.send("POST", f"/{reference(created)}/$webhook-secret", body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    [secret] = answer.json()["parameter"]
+    assert secret["name"] == "secret"
+    return str(secret["valueString"])
+
+
+async def test_from_its_creation_to_its_end(world: World, hospital: Caller, receiver: Receiver) -> None:
+    created = await hospital.create(compact(receiver.url, header=["X-Tenant: one"]))
+    assert created["status"] == "requested"
+    async with delivering(world.pool, world.settings):
+        # Without a secret it is not asked: what verifies signatures could not say yes.
+        await refer(hospital)
+        secret = await make_secret(hospital, created)
+        await until_status(world, hospital, created, "active")
+        came = await receiver.wait_for(3)
+        assert [each.json["type"] for each in came] == ["webhook-handshake", "referral-status-changed", "task-assigned"]
+        for each in came:
+            assert Webhook(secret).verify(each.body.decode(), each.headers)["id"] == each.headers["webhook-id"]
+            assert each.headers["content-type"] == "application/json"
+            assert each.headers["x-tenant"] == "one"
+        assert came[0].json["subscription"] == reference(created)
+        found = await hospital.find("Subscription?status=active")
+        assert found == [reference(created)]
+        active = await hospital.read(reference(created))
+        off = await hospital.update({**active, "status": "off"})
+        assert off.json()["status"] == "off"
+        assert (await hospital.send("DELETE", f"/{reference(created)}")).status_code == 204
+    assert await world.pool.fetchval("SELECT count(*) FROM webhook") == 0
+
+
+async def test_a_secret_is_rotated_with_a_grace(world: World, hospital: Caller, receiver: Receiver) -> None:
+    created = await hospital.create(subscription(receiver.url))
+    first = await make_secret(hospital, created)
+    second = await make_secret(hospital, created)
+    async with delivering(world.pool, world.settings):
+        [handshake] = await receiver.wait_for(1)
+        await until_status(world, hospital, created, "active")
+        assert len(handshake.headers["webhook-signature"].split()) == 2
+        third = await make_secret(
+            hospital, created, {"resourceType": "Parameters", "parameter": [{"name": "grace", "valueUnsignedInt": 0}]}
+        )
+        await refer(hospital)
+        event = (await receiver.wait_for(2))[1]
+    assert len({first, second, third}) == 3
+    assert len(event.headers["webhook-signature"].split()) == 1
+    Webhook(third).verify(event.body.decode(), event.headers)
+
+
+async def test_whose_secret_it_is(world: World, hospital: Caller, ngo: Caller) -> None:
+    created = await hospital.create(compact(GONE))
+    path = f"/{reference(created)}/$webhook-secret"
+    assert (await ngo.send("POST", path)).status_code == 404
+    assert (await hospital.get(path)).status_code == 405
+    reader = await world.caller("hospital", scopes="system/Subscription.rs")
+    assert (await reader.send("POST", path)).status_code == 403
+    for kind, value in (("valueUnsignedInt", 40_000_000), ("valueString", "soon"), ("valueUnsignedInt", -1)):
+        body = {"resourceType": "Parameters", "parameter": [{"name": "grace", kind: value}]}
+        assert (await hospital.send("POST", path, body)).status_code in (400, 422)
+    assert await world.pool.fetchval("SELECT secret FROM webhook") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"criteria": "urn:warm-handoff:webhook?events=nothing"}, "criteria"),
+        ({"criteria": "urn:warm-handoff:webhook"}, "criteria"),
+        ({"criteria": "urn:warm-handoff:webhook?events="}, "criteria"),
+        ({"channel": {"type": "rest-hook", "endpoint": GONE, "payload": "application/fhir+json"}}, "channel.payload"),
+        ({"channel": {"type": "email", "endpoint": GONE, "payload": "application/json"}}, "channel.type"),
+        (
+            {"channel": {"type": "rest-hook", "endpoint": "https://10.0.0.1/", "payload": "application/json"}},
+            "channel.endpoint",
+        ),
+    ],
+)
+async def test_what_is_refused(hospital: Caller, change: Resource, where: str) -> None:
+    answer = await hospital.send("POST", "/Subscription", {**compact(GONE), **change})
+    assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, [f"Subscription.{where}"])
+
+
+async def test_what_the_token_may_not_read_is_not_subscribed_to(world: World) -> None:
+    narrow = await world.caller("hospital", scopes="system/Subscription.cruds system/CarePlan.r")
+    for wanted in (compact(GONE), subscription(GONE)):
+        assert (await narrow.send("POST", "/Subscription", wanted)).status_code == 403
+    await narrow.create(compact(GONE, "care-plan-changed"))
+
+
+async def test_one_that_the_operator_made_is_its_organisations(world: World, hospital: Caller, ngo: Caller) -> None:
+    key = load_secret_key(world.settings)
+    made, _ = await add_webhook(world.hub, OPERATOR, key, GONE, "Organization/hospital", ["task-assigned"])
+    found = await hospital.read(f"Subscription/{made}")
+    assert (await ngo.get(f"/Subscription/{made}")).status_code == 404
+    assert (await hospital.update({**found, "status": "off"})).status_code == 200
+    assert await world.pool.fetchval("SELECT status FROM webhook") == "off"
+    assert (await hospital.send("DELETE", f"/Subscription/{made}")).status_code == 204
