@@ -22,6 +22,7 @@ from app.delivery.retention import keep_young
 from app.delivery.worker import DATABASE_AWAY, run_delivery
 from app.interactions.hub import Hub
 from app.store.clocks import has_work
+from app.store.grounds import find_due
 
 logger = logging.getLogger("handoff")
 
@@ -29,6 +30,8 @@ CLOCK_PAUSE = 1.0
 """Seconds between two looks whether a referral has become overdue."""
 SHOW_PAUSE = 5.0
 """Seconds between two looks whether a Subscription shows what has become of its webhook."""
+WEIGH_PAUSE = 0.4
+"""Seconds between two looks whether a package's time has come."""
 
 
 def main() -> None:
@@ -60,6 +63,7 @@ async def run_worker(settings: Settings) -> None:
         for each in (
             keep_statuses_shown(pool, settings, stop),
             keep_clocks(pool, settings, stop),
+            keep_packages_weighed(pool, settings, stop),
             keep_months(pool, stop),
             keep_young(pool, settings, stop),
         )
@@ -108,6 +112,28 @@ def import_tell_overdue() -> Callable[[Hub], Awaitable[int]]:
     from app.interactions.overdue import tell_overdue
 
     return tell_overdue
+
+
+async def keep_packages_weighed(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
+    """Until ``stop`` is set: closes what a Consent that has ended does not permit any more, within a second."""
+    while not stop.is_set():
+        try:
+            async with pool.acquire() as connection:
+                due = await find_due(connection, 1)
+            if due:
+                review_due = await asyncio.to_thread(import_review_due)
+                await review_due(make_hub(pool, settings))
+        except (HandoffError, *DATABASE_AWAY) as error:
+            logger.warning("The packages that are due could not be weighed: %s", type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), WEIGH_PAUSE)
+
+
+def import_review_due() -> Callable[[Hub], Awaitable[int]]:
+    """Only where it is wanted, as below."""
+    from app.interactions.package_clock import review_due
+
+    return review_due
 
 
 def import_show_statuses() -> Callable[[Hub], Awaitable[int]]:

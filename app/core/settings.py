@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     webhook_lease: float = Field(
         default=60.0, description="Seconds after which another worker may take a claimed delivery."
     )
+    package_days: int = Field(
+        default=90,
+        ge=0,
+        le=36_500,
+        description="Days for which the owner of a completed or failed Task goes on reading what the Task shared.",
+    )
     event_retention_days: int | None = Field(
         default=None,
         ge=1,

@@ -4,8 +4,9 @@ from typing import Any
 
 from app.core.errors import BusinessRule
 from app.fhir.registry import TYPES
+from app.interactions.consents import find_weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
-from app.interactions.sharing import align_package, collect_package, shares
+from app.interactions.sharing import reopen_package, shares
 from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references
@@ -47,12 +48,15 @@ async def find_namers(unit: Unit, stored: Stored, binary: Resource) -> list[Key]
 async def align_binary(unit: Unit, stored: Stored) -> None:
     """Brings a Binary into the packages of what names it, and out of those of what does not any more."""
     binary = read_content(stored)
-    namers = [] if is_labelled(binary) else await find_namers(unit, stored, binary)
+    namers = await find_namers(unit, stored, binary)
     # Whoever opens or closes one of these packages holds its referral's lock: what is read after is settled.
     touched = await find_shares(unit.connection, [*namers, stored.key])
     await unit.lock_referrals(("Task", task_id) for task_id, _ in touched)
     wanted = await find_shares(unit.connection, namers)
     current = await find_shares(unit.connection, [stored.key])
+    if is_labelled(binary):
+        weighed = [(each, await find_weigher(unit, *each)) for each in sorted(wanted)]
+        wanted = {each for each, weigher in weighed if weigher and await weigher.admits(binary)}
     for task_id, organization in sorted(wanted - current):
         await open_package(unit.connection, task_id, organization, {stored.key: stored.version})
     for task_id, organization in sorted(current - wanted):
@@ -67,8 +71,7 @@ async def leave_package(unit: Unit, stored: Stored, task_id: str, organization: 
     content = read_content(task) if task and not task.deleted else None
     if task and content and organization == task.assigned_org and shares(content, organization):
         await links.load(referred_keys(content, unit.hub.base_url))
-        members = await collect_package(unit, links, content, task, fresh=False)
-        await align_package(unit, task, {**members, task.key: task.version}, fresh=False)
+        await reopen_package(unit, links, task)
     else:
         await close_package(unit.connection, task_id, organization, [stored.key])
 

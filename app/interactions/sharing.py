@@ -2,35 +2,38 @@
 
 from typing import Any
 
-from app.core.errors import BusinessRule
+from app.core.errors import Issue
 from app.fhir.registry import TYPES
+from app.interactions.consents import Weigher, find_weigher
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
-from app.referral.labels import is_labelled
+from app.referral.labels import is_labelled, read_labels
 from app.referral.package import onward_references, package_references
 from app.referral.transitions import TERMINAL
-from app.store.binaries import find_dependants
+from app.store.binaries import find_dependants, find_shares
+from app.store.grounds import add_grounds, close_later, replace_grounds
 from app.store.packages import close_package, find_package, find_sharing_tasks, open_package
 from app.store.read import load_resources
 from app.store.referrals import find_members
 from app.store.rows import Key, Stored
 
+Resource = dict[str, Any]
+
 NOT_SHARED = frozenset({"draft", "rejected", "cancelled", "entered-in-error"})
 """Task statuses under which the owner does not read the package: not asked yet, or over without an outcome."""
 
 
-def shares(task: dict[str, Any] | None, assigned_org: str | None) -> bool:
+def shares(task: Resource | None, assigned_org: str | None) -> bool:
     """Whether a Task in this state has an open package."""
     return bool(task and assigned_org and task.get("status") not in NOT_SHARED)
 
 
 async def collect_package(
-    unit: Unit, links: Links, task: dict[str, Any], task_row: Stored, *, fresh: bool = True
+    unit: Unit, links: Links, task: Resource, task_row: Stored, weigher: Weigher
 ) -> dict[Key, int]:
     """What the Task shares, in the versions seen: only what the assigning organisation owns and may share onward.
 
-    Raises BusinessRule where a labelled resource would have to enter a ``fresh`` package; one that was labelled since
-    is left out of a package that is open already.
+    What the patient's Consents do not let go is left out, and ``weigher`` knows why.
     """
     base = unit.hub.base_url
     focus = links.visible_at((task.get("focus") or {}).get("reference"))
@@ -41,23 +44,21 @@ async def collect_package(
         keys = {key for literal in frontier if (key := local_key(literal, base))} - set(members)
         await links.load(keys)
         frontier = []
-        for key in keys:
+        for key in sorted(keys):
             stored = links.visible(key)
             if stored is None or TYPES[stored.type].directory or stored.owner_org != task_row.owner_org:
                 continue
             content = read_content(stored)
-            if not fresh and is_labelled(content):
-                continue
             if "securityContext" in content and stored.type == "Binary":
                 continue  # it is seen as its context is, whatever names it
-            refuse_labelled(content, stored)
+            if not await weigher.admits(content):
+                continue
             members[key] = stored.version
             frontier += onward_references(content)
     for plan in await find_members(unit.connection, SYSTEM, "CarePlan", task_row.referral or ""):
-        if plan.owner_org == task_row.owner_org and names_both(read_content(plan), task, task_row, base):
-            if not fresh and is_labelled(read_content(plan)):
-                continue
-            refuse_labelled(read_content(plan), plan)
+        content = read_content(plan)
+        belongs = plan.owner_org == task_row.owner_org and names_both(content, task, task_row, base)
+        if belongs and await weigher.admits(content):
             members[plan.key] = plan.version
     return members
 
@@ -73,71 +74,130 @@ def names_both(plan: dict[str, Any], task: dict[str, Any], task_row: Stored, bas
     return subject is not None and subject == patient and bool(wanted & named)
 
 
-def refuse_labelled(content: dict[str, Any], stored: Stored) -> None:
-    """A labelled resource enters no package without a Consent, and Consents are not weighed yet: refused."""
-    if is_labelled(content):
-        raise BusinessRule(
-            f"{stored.reference} carries a confidentiality or sensitivity label: it may be shared only "
-            "under a Consent, which this version cannot weigh yet",
-            ("Task.owner",),
-        )
+def is_shared(task: Resource | None, row: Stored) -> bool:
+    """Whether the Task has a package that is open to another organisation."""
+    return shares(task, row.assigned_org) and row.assigned_org != row.owner_org
+
+
+def says_the_same(before: Resource, after: Resource) -> bool:
+    """Whether two versions of a Task share the same things, under the same labels."""
+    references = package_references(before, None) == package_references(after, None)
+    return references and read_labels(before) == read_labels(after)
 
 
 async def settle_package(
     unit: Unit,
     links: Links,
     old: Stored | None,
-    before: dict[str, Any] | None,
+    before: Resource | None,
     new: Stored,
-    after: dict[str, Any] | None,
+    after: Resource | None,
 ) -> None:
-    """Brings the package of a Task in line with what the Task has become; ``after`` is None where it was deleted."""
+    """Brings the package of a Task in line with what the Task has become; ``after`` is None where it was deleted.
+
+    Raises BusinessRule where the patient's Consents do not let it be shared, or forbid the referral.
+    """
     had = shares(before, old.assigned_org if old else None)
-    has = shares(after, new.assigned_org)
-    if after and has and new.assigned_org != new.owner_org:
-        refuse_labelled(after, new)
-    if had and has and before and after and package_references(before, None) == package_references(after, None):
+    if after is None or not is_shared(after, new):
+        if after and is_asked(after) and not (before and is_asked(before)):
+            await check_refusal(unit, after, new)
+        if had:
+            await close_task(unit, new, after)
         return
-    members: dict[Key, int] = {}
-    if after and has and new.assigned_org != new.owner_org:
-        members = {**await collect_package(unit, links, after, new), new.key: new.version}
-    if had or members:
-        await align_package(unit, new, members, fresh=old is None)
+    if had and before and says_the_same(before, after):
+        if after.get("status") in TERMINAL and before.get("status") not in TERMINAL:
+            await close_later(unit.connection, new.id, str(new.assigned_org), unit.hub.settings.package_days)
+        return
+    weigher = Weigher(unit, after, new.owner_org, new.assigned_org)
+    await weigher.admits(after)
+    members = await collect_package(unit, links, after, new, weigher)
+    weigher.conclude()
+    await align_package(unit, new, {**members, new.key: new.version}, weigher, fresh=old is None)
+    if after.get("status") in TERMINAL:
+        await close_later(unit.connection, new.id, str(new.assigned_org), unit.hub.settings.package_days)
 
 
-async def align_package(unit: Unit, task: Stored, members: dict[Key, int], *, fresh: bool) -> None:
-    """Makes the package of a Task what it should hold. The Task itself stays: its owner reads how it ended."""
+def is_asked(task: Resource) -> bool:
+    """Whether somebody is, or was, to act on the Task."""
+    return task.get("status") not in NOT_SHARED
+
+
+async def check_refusal(unit: Unit, task: Resource, row: Stored) -> None:
+    """Raises BusinessRule where the patient wants no such help, or wants it shared with nobody (access.md)."""
+    weigher = Weigher(unit, task, row.owner_org, row.assigned_org, disclosed="owner" not in task)
+    await weigher.admits(task)
+    weigher.conclude()
+
+
+async def close_task(unit: Unit, row: Stored, task: Resource | None) -> None:
+    """Closes the package. The Task itself stays: its owner reads how it ended.
+
+    One that is labelled goes on resting on a Consent.
+    """
+    if row.assigned_org is None:
+        return
+    current = await find_package(unit.connection, row.id, row.assigned_org)
+    await close_package(unit.connection, row.id, row.assigned_org, current - {row.key})
+    if task is None or not is_labelled(task):
+        await replace_grounds(unit.connection, row.id, row.assigned_org, ())
+
+
+async def align_package(unit: Unit, task: Stored, members: dict[Key, int], weigher: Weigher, *, fresh: bool) -> None:
+    """Makes the package of a Task what it should hold, and notes what it rests on."""
     if task.assigned_org is None:
         return
     current = set() if fresh else await find_package(unit.connection, task.id, task.assigned_org)
     missing = {key: version for key, version in members.items() if key not in current}
     await open_package(unit.connection, task.id, task.assigned_org, missing)
     # Only now are the members' rows locked, and nothing new can hang on them unseen.
-    hanging = await find_hanging(unit, task, members)
+    hanging = await find_hanging(unit, task, members, weigher)
     missing = {key: version for key, version in hanging.items() if key not in current}
     await open_package(unit.connection, task.id, task.assigned_org, missing)
     await close_package(unit.connection, task.id, task.assigned_org, current - set(members) - set(hanging) - {task.key})
+    await replace_grounds(unit.connection, task.id, task.assigned_org, weigher.find_grounds())
 
 
-async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int]) -> dict[Key, int]:
-    """The Binaries whose security context is a member, in their versions; a labelled one stays with its owner."""
+async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int], weigher: Weigher) -> dict[Key, int]:
+    """The Binaries whose security context is a member, in their versions; what may not be shared stays behind."""
     ids = await find_dependants(unit.connection, members, task.owner_org) if members else []
     rows = await load_resources(unit.connection, SYSTEM, [("Binary", each) for each in ids])
     return {
         key: stored.version
         for key, stored in rows.items()
-        if not stored.deleted and not is_labelled(read_content(stored))
+        if not stored.deleted and await weigher.admits(read_content(stored))
     }
+
+
+async def reopen_package(unit: Unit, links: Links, task: Stored) -> None:
+    """Fills an open package anew: what may not be shared (any more) is left out, and the caller told."""
+    content = read_content(task)
+    if not is_shared(content, task):
+        return
+    weigher = Weigher(unit, content, task.owner_org, task.assigned_org)
+    members = await collect_package(unit, links, content, task, weigher)
+    await align_package(unit, task, {**members, task.key: task.version}, weigher, fresh=False)
+    if unit.caller.organization == task.owner_org:
+        unit.issues += [Issue("warning", "business-rule", f"Left out: {each.diagnostics}") for each in weigher.refusals]
 
 
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
     """After a ServiceRequest or CarePlan changed what it refers to: the packages of its referral follow."""
     for task in await find_members(unit.connection, SYSTEM, "Task", row.referral or ""):
-        content = read_content(task)
-        if shares(content, task.assigned_org) and task.assigned_org and task.assigned_org != task.owner_org:
-            links.loaded[row.key] = row
-            members = await collect_package(unit, links, content, task, fresh=False)
-            await align_package(unit, task, {**members, task.key: task.version}, fresh=False)
+        links.loaded[row.key] = row
+        await reopen_package(unit, links, task)
+
+
+async def reweigh_resource(unit: Unit, stored: Stored, content: Resource) -> bool:
+    """After a resource's labels changed: it leaves the packages for which no Consent covers them; whether it did."""
+    left = False
+    for task_id, organization in sorted(await find_shares(unit.connection, [stored.key])):
+        weigher = await find_weigher(unit, task_id, organization)
+        if weigher is None or not await weigher.admits(content):
+            await close_package(unit.connection, task_id, organization, [stored.key])
+            left = True
+        else:
+            await add_grounds(unit.connection, task_id, organization, weigher.find_grounds())
+    return left
 
 
 async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resource: dict[str, Any]) -> bool:
@@ -163,7 +223,12 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
         task = links.loaded.get(("Task", each))
         if task and task.requester_org and not task.deleted and read_content(task).get("status") not in TERMINAL:
             found = True
-            # A labelled record stays with who wrote it until a Consent lets it go.
-            if not is_labelled(resource):
+            weigher = Weigher(unit, read_content(task), task.owner_org, task.requester_org)
+            if not is_labelled(resource) or await weigher.admits({**resource, "id": stored.id}):
                 await open_package(unit.connection, each, task.requester_org, {stored.key: stored.version})
+            else:
+                told = f"{stored.reference} is labelled, and no Consent lets Organization/{task.requester_org} see it"
+                unit.issues.append(Issue("warning", "business-rule", told))
+            if is_labelled(resource):
+                await add_grounds(unit.connection, each, task.requester_org, weigher.find_grounds())
     return found

@@ -20,18 +20,18 @@ from app.fhir.subset import is_subsetted
 from app.fhir.validation import validate
 from app.interactions.adoption import adopt_server_task
 from app.interactions.attachments import follow_resource
-from app.interactions.links import Links, check_references, referred_keys
+from app.interactions.links import Links, check_references, read_content, referred_keys
 from app.interactions.loop import place_resource, settle_change
-from app.interactions.sharing import share_with_requesters
+from app.interactions.sharing import reweigh_resource, share_with_requesters
 from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
+from app.interactions.withdrawal import hold_referrals, settle_consent
 from app.models.resources import REFERRAL_TYPES
-from app.referral.labels import is_labelled
+from app.referral.labels import is_labelled, read_labels
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
 from app.store.binaries import find_shares
-from app.store.packages import withdraw_resource
 from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
 from app.store.write import delete_resource
@@ -79,6 +79,10 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
         await unit.lock_referrals(("Task", each) for each, _ in await find_shares(unit.connection, namers))
     links = Links(unit)
     await links.load(keys)
+    current = links.visible(own)
+    if own[0] == "Consent" and (current or own not in links.loaded):
+        before = read_content(current) if current else None
+        await hold_referrals(unit, current.owner_org if current else unit.caller.organization, before, resource)
     return links
 
 
@@ -104,6 +108,8 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
         resource = await settle_subscription(unit, resource, key[1], owner, root or name)
     unit.subject = new = await insert_version(unit, resource, key[1], owner, placement)
     await settle_change(unit, links, None, None, new, resource)
+    if name == "Consent":
+        await settle_consent(unit, new.owner_org, resource)
     if name in SERVICE_RECORDS:
         about_referral = await share_with_requesters(unit, links, new, resource)
         if unit.caller.role == "provider" and not about_referral:
@@ -194,10 +200,11 @@ async def write_update(
     withdrawn = False
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
-    elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and not is_labelled(before):
-        await withdraw_resource(unit.connection, key)
-        withdrawn = True
+    elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and read_labels(resource) != read_labels(before):
+        withdrawn = await reweigh_resource(unit, new, resource)
     await settle_change(unit, links, current, before, new, resource)
+    if key[0] == "Consent":
+        await settle_consent(unit, new.owner_org, before, resource)
     if withdrawn or key[0] == "DocumentReference":
         await follow_resource(unit, before, resource, new)
     return Written(new, created=False)
@@ -234,6 +241,8 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
     await settle_change(unit, links, current, before, gone, None)
     if key[0] == "Subscription":
         await end_subscription(unit, key[1])
+    if key[0] == "Consent":
+        await settle_consent(unit, gone.owner_org, before)
     if key[0] == "DocumentReference":
         await follow_resource(unit, before, None, gone)
     return gone

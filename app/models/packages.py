@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Index
+from sqlalchemy import BigInteger, Boolean, Column, Index, text
 from sqlmodel import Field, SQLModel
 
 from app.models.resources import instant, key_text
@@ -43,3 +43,24 @@ class Overdue(SQLModel, table=True):
     task_id: str = Field(sa_column=Column(key_text(), primary_key=True))
     deadline: datetime = Field(sa_column=Column(instant(), primary_key=True))
     told_at: datetime = Field(sa_column=Column(instant(), nullable=False))
+
+
+class PackageGround(SQLModel, table=True):
+    """What an open package rests on: the Consents of one ``patient`` (an id; empty where none is known here).
+
+    ``consented``: they permit it, so that it closes when they do so no more. It is weighed again at ``due_at``, when a
+    period begins or ends; at ``closes_at`` it closes, a time after its Task has ended.
+    """
+
+    __tablename__ = "package_ground"
+    __table_args__ = (
+        Index("package_ground_patient", "patient"),
+        Index("package_ground_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    )
+
+    task_id: str = Field(sa_column=Column(key_text(), primary_key=True))
+    organization: str = Field(sa_column=Column(key_text(), primary_key=True))
+    patient: str = Field(sa_column=Column(key_text(), primary_key=True))
+    consented: bool = Field(sa_column=Column(Boolean, nullable=False))
+    due_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    closes_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))

@@ -85,12 +85,6 @@ async def close_package(connection: Connection, task_id: str, organization: str,
         )
 
 
-async def withdraw_resource(connection: Connection, key: Key) -> None:
-    """Takes a resource, just written by this transaction, out of every package that it is in."""
-    await connection.execute("DELETE FROM package_member WHERE type = $1 AND id = $2", *key)
-    await connection.execute(f"UPDATE {TYPES[key[0]].table} SET shared_with = '{{}}' WHERE id = $1", key[1])
-
-
 async def find_sharing_tasks(connection: Connection, organization: str, key: Key) -> list[str]:
     """The Tasks whose open package lets the organisation read this resource."""
     rows = await connection.fetch(

@@ -1,0 +1,157 @@
+"""Weighs the Consents under which a Task shares its package (access.md, Confidentiality)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.access.organizations import resolve_organization
+from app.core.errors import BusinessRule, Issue
+from app.fhir.element_access import objects
+from app.interactions.links import local_key, read_content
+from app.interactions.unit import SYSTEM, Unit
+from app.referral.consent import SILENT, Verdict, name_patient, weigh_consents
+from app.referral.labels import read_labels
+from app.referral.provision import Question, find_next_change, name_actor, read_purposes, walk_rules
+from app.store.grounds import Ground, find_consents, hold_consents
+from app.store.read import load_resources
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """What an organisation keeps of one patient's Consents, read at ``at``, and whom their actors stand for."""
+
+    at: datetime
+    resources: list[Resource]
+    who: dict[str, str | None]
+
+
+@dataclass
+class Weigher:
+    """Weighs what one Task shares with one organisation; None where it has no owner yet.
+
+    ``refusals`` are the reasons why something may not be shared; ``denied`` says that a Consent forbids it, where
+    otherwise one is only missing. ``disclosed`` is False where the patient's own organisation keeps the work.
+    """
+
+    unit: Unit
+    task: Resource
+    owner_org: str
+    recipient: str | None
+    disclosed: bool = True
+    consents: dict[str, Consents] = field(default_factory=dict)
+    permitted: set[str] = field(default_factory=set)
+    refusals: list[Issue] = field(default_factory=list)
+    denied: bool = False
+
+    def find_patient(self, content: Resource) -> str:
+        """The id of the patient whom a resource is about, else of the Task's; empty where none is known here."""
+        for each in (content, self.task):
+            key = local_key(name_patient(each), self.unit.hub.base_url)
+            if key and key[0] == "Patient":
+                return key[1]
+        return ""
+
+    async def read_consents(self, patient: str) -> Consents:
+        """The Consents about a patient, held still until the transaction ends."""
+        if patient not in self.consents:
+            connection = self.unit.connection
+            at = await hold_consents(connection, [patient], writing=False)
+            rows = await find_consents(connection, SYSTEM, patient, self.owner_org) if patient else []
+            resources = [read_content(row) for row in rows]
+            self.consents[patient] = Consents(at, resources, await resolve_actors(self.unit, resources))
+        return self.consents[patient]
+
+    async def weigh(self, content: Resource) -> Verdict:
+        """The verdict on one resource."""
+        patient = self.find_patient(content)
+        known = await self.read_consents(patient)
+        if not known.resources:
+            return SILENT
+        purposes, zone = read_purposes(self.task), self.unit.hub.settings.zone
+        question = Question(content, self.recipient, purposes, known.at, zone, known.who, self.disclosed)
+        verdict = weigh_consents(known.resources, question)
+        if verdict.decision == "permit":
+            self.permitted.add(patient)
+        return verdict
+
+    async def admits(self, content: Resource) -> bool:
+        """Whether a resource may be shared: no Consent forbids it, and one permits what is labelled, by name."""
+        verdict = await self.weigh(content)
+        if verdict.decision == "deny":
+            self.denied = True
+            self.refuse(f"{verdict.by} forbids {self.describe(content)}")
+            return False
+        labels = read_labels(content) if self.disclosed and self.recipient else None
+        if not labels or (verdict.decision == "permit" and verdict.named):
+            return True
+        patient = self.find_patient(content)
+        whose = f"Patient/{patient}" if patient else "its patient, who is not known here"
+        self.refuse(
+            f"{name(content)} is labelled {labels}: {self.describe(content)} needs an active Consent of {whose} "
+            f"that permits it, names the recipient, and covers the label, the purpose and this day"
+        )
+        return False
+
+    def describe(self, content: Resource) -> str:
+        """What is asked for, in words."""
+        if not self.disclosed or self.recipient is None:
+            return "this referral"
+        purposes = ", ".join(sorted(read_purposes(self.task)))
+        return f"sharing {name(content)} with Organization/{self.recipient} for {purposes}"
+
+    def refuse(self, diagnostics: str) -> None:
+        self.refusals.append(Issue("error", "business-rule", diagnostics, ("Task.owner",)))
+
+    def conclude(self) -> None:
+        """Raises BusinessRule where something may not be shared, with an issue for each."""
+        if self.refusals:
+            raise BusinessRule("The patient's Consents do not let this be shared", issues=tuple(self.refusals))
+
+    @property
+    def at(self) -> datetime | None:
+        """The database's time at which the Consents were first held; None where nothing was weighed."""
+        return min((each.at for each in self.consents.values()), default=None)
+
+    def find_grounds(self) -> list[Ground]:
+        """What the package rests on, by what has been weighed."""
+        zone = self.unit.hub.settings.zone
+        return [
+            Ground(patient, patient in self.permitted, find_next_change(known.resources, known.at, zone))
+            for patient, known in sorted(self.consents.items())
+        ]
+
+
+def name(content: Resource) -> str:
+    """The resource in words: a Task that is refused gets no id."""
+    if content["resourceType"] == "Task":
+        return "the Task"
+    return f"{content['resourceType']}/{content.get('id')}"
+
+
+async def find_weigher(unit: Unit, task_id: str, organization: str) -> Weigher | None:
+    """Who weighs what a Task shares with an organisation; None where the Task is gone."""
+    task = (await load_resources(unit.connection, SYSTEM, [("Task", task_id)])).get(("Task", task_id))
+    if task is None or task.deleted:
+        return None
+    return Weigher(unit, read_content(task), task.owner_org, organization)
+
+
+async def resolve_actors(unit: Unit, consents: Iterable[Resource]) -> dict[str, str | None]:
+    """For each actor of the Consents the organisation that it stands for."""
+    base = unit.hub.base_url
+    references = {
+        name_actor(reference): reference
+        for consent in consents
+        for rule in walk_rules(consent)
+        for actor in objects(rule, "actor")
+        for reference in objects(actor, "reference")
+    }
+    keys = {key for each in references.values() if (key := local_key(each.get("reference"), base))}
+    loaded = await load_resources(unit.connection, SYSTEM, keys)
+    return {
+        key: await resolve_organization(unit.connection, reference, loaded, base)
+        for key, reference in references.items()
+    }
