@@ -7,7 +7,8 @@ HandoffError                      500 exception
 │   ├── TooCostly                 400 too-costly     more than one answer may hold
 │   └── Unsupported               400 not-supported  understood, but not offered here
 ├── Unprocessable                 422 processing     well-formed, but breaks a rule of FHIR or of the profile
-│   └── BusinessRule              422 business-rule  well-formed FHIR, but breaks a rule of the referral
+│   ├── BusinessRule              422 business-rule  well-formed FHIR, but breaks a rule of the referral
+│   └── NotOffered                422 not-supported  well-formed FHIR that asks for what is not offered here
 ├── Unauthenticated               401 login
 ├── Forbidden                     403 forbidden
 ├── NotFound                      404 not-found
@@ -94,6 +95,10 @@ class Unprocessable(HandoffError):
 
 class BusinessRule(Unprocessable):
     code = "business-rule"
+
+
+class NotOffered(Unprocessable):
+    code = "not-supported"
 
 
 class Unauthenticated(HandoffError):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
@@ -112,6 +112,28 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days for which the owner of a completed or failed Task goes on reading what the Task shared.",
     )
+    smtp_host: str | None = Field(
+        default=None,
+        description="The mail server that takes notifications by e-mail; without it the channel is not offered.",
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65_535, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="Encryption on the way to it: STARTTLS, which must then be offered, TLS from the first byte (port "
+        "465), or none.",
+    )
+    smtp_ca: Path | None = Field(
+        default=None, description="PEM file of the authorities that its certificate may be from; unset, the system's."
+    )
+    smtp_user: str | None = Field(default=None, description="The user to log in as; never without encryption.")
+    smtp_password: SecretStr | None = Field(default=None, description="The user's password.")
+    mail_sender: str | None = Field(
+        default=None, description="The address that mail is from, such as referrals@hospital.example."
+    )
+    mail_domains: str = Field(
+        default="",
+        description="Domains to which mail may go, comma-separated, those below them included; unset, to every one.",
+    )
     event_retention_days: int | None = Field(
         default=None,
         ge=1,
@@ -170,6 +192,17 @@ class Settings(BaseSettings):
         """Refuses a certificate without its key, and a key without its certificate."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("HANDOFF_TLS_CERTIFICATE and HANDOFF_TLS_KEY go together")
+        return self
+
+    @model_validator(mode="after")
+    def check_smtp(self) -> Self:
+        """Refuses a mail server without a sender, and a login that everyone on the way could read."""
+        if self.smtp_host is not None and self.mail_sender is None:
+            raise ValueError("HANDOFF_SMTP_HOST needs HANDOFF_MAIL_SENDER")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("HANDOFF_SMTP_USER and HANDOFF_SMTP_PASSWORD go together")
+        if self.smtp_user is not None and self.smtp_tls == "none":
+            raise ValueError("HANDOFF_SMTP_USER needs encryption (HANDOFF_SMTP_TLS)")
         return self
 
     @property

@@ -3,11 +3,9 @@
 import asyncio
 import logging
 import secrets
-from dataclasses import dataclass
 
 from app.core.errors import HandoffError
-from app.delivery.message import build_greeting, handshake_id, sign_message, subscriber_headers
-from app.delivery.notification import build_handshake
+from app.delivery.channel import Requested
 from app.delivery.send import Sender
 
 logger = logging.getLogger("handoff.delivery")
@@ -33,20 +31,6 @@ WHERE id = $1 AND handshake = $2 AND status = 'requested'
 """A Subscription that was changed meanwhile has another handshake to come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
-    """A Subscription whose handshake is ours for as long as a lease; ``count`` are its events so far."""
-
-    id: str
-    url: str
-    topic: str
-    headers: bytes | None
-    count: int
-    secret: bytes | None
-    previous_secret: bytes | None
-    content: str | None
-
-
 async def greet_requested(sender: Sender) -> int:
     """Carries out the handshakes that are due, several at a time; how many."""
     token = secrets.token_hex(16)
@@ -56,7 +40,7 @@ async def greet_requested(sender: Sender) -> int:
 
 
 async def greet(sender: Sender, requested: Requested, token: str) -> None:
-    """One handshake and its record: any answer but 2xx is an error (Backport, rest-hook)."""
+    """One handshake and its record: whatever is no success is an error (Backport, Channels)."""
     error = await ask(sender, requested, token)
     if error:
         logger.warning("The handshake of Subscription %s failed: %s", requested.id, error)
@@ -66,14 +50,7 @@ async def greet(sender: Sender, requested: Requested, token: str) -> None:
 async def ask(sender: Sender, requested: Requested, token: str) -> str | None:
     """What went wrong; None where the endpoint accepted."""
     try:
-        if requested.content is None:
-            body = build_greeting(requested.id, token)
-        else:
-            body = build_handshake(requested.id, requested.topic, requested.count, sender.base_url, token)
-        headers = subscriber_headers(sender.open_headers(requested.headers), requested.content)
-        sealed = [each for each in (requested.secret, requested.previous_secret) if each]
-        headers |= sign_message([sender.open_secret(each) for each in sealed], handshake_id(token), body)
-        answer = await sender.client.post(requested.url, body.encode(), headers, sender.timeout)
+        await sender.channel_to(requested.url).greet(requested, token)
     except HandoffError as error:
         return f"handshake: {error.diagnostics}"
-    return None if 200 <= answer.status < 300 else f"handshake: answered {answer.status}"
+    return None

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from app.core.errors import Invalid
 from app.core.outbound import Answer
+from app.core.smtp import SmtpFailure
 from app.delivery.claim import Result
 
 PATIENT_CLIENT_ERRORS = frozenset({408, 425, 429})
@@ -40,12 +41,26 @@ def judge_answer(answer: Answer, attempts: int, age: float, schedule: Sequence[f
     if delay is not None and answer.status in OBEYED_WAITS:
         # It may only lengthen: ten times "0" must not use up the whole schedule within a second.
         delay = max(delay, read_wait(answer.retry_after, delay))
-    if delay is not None and 400 <= answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS:
-        left = CLIENT_ERROR_PATIENCE - age
-        delay = min(delay, left) if left > 0 else None
+    if 400 <= answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS:
+        delay = limit_patience(delay, age)
     if delay is None:
         return Result("dead", 0, milliseconds, answer.status, reason, answer.text)
     return Result("queued", delay, milliseconds, answer.status, reason, answer.text)
+
+
+def judge_mail(failure: SmtpFailure, attempts: int, age: float, schedule: Sequence[float], milliseconds: int) -> Result:
+    """The result of a mail that was not taken: what is refused for good is treated as a client error."""
+    delay = next_delay(attempts, schedule)
+    if failure.refused:
+        delay = limit_patience(delay, age)
+    state = "dead" if delay is None else "queued"
+    return Result(state, delay or 0, milliseconds, failure.reply, failure.diagnostics, failure.text or None)
+
+
+def limit_patience(delay: float | None, age: float) -> float | None:
+    """The delay of what will hardly be taken later: at the end of the patience once more, then None."""
+    left = CLIENT_ERROR_PATIENCE - age
+    return min(delay, left) if delay is not None and left > 0 else None
 
 
 def judge_silence(reason: str, attempts: int, schedule: Sequence[float], milliseconds: int) -> Result:

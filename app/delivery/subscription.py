@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.errors import Invalid, Issue, Unprocessable
+from app.core.errors import Invalid, NotOffered, Unprocessable
 from app.core.settings import Settings
 from app.delivery.filters import Filter, parse_filter
 from app.delivery.headers import read_headers
+from app.delivery.mail_request import check_mail_channel, read_payload
 from app.delivery.message import COMPACT, FHIR_JSON
 from app.delivery.telling import CONTENTS
 from app.delivery.topics import BY_CANONICAL, BY_NAME, Topic, check_topics
@@ -38,6 +39,7 @@ class Wanted:
     types: list[str]
     filters: list[Filter]
     content: str | None
+    payload: str
     headers: list[str]
 
 
@@ -60,8 +62,8 @@ def read_subscription(
     if resource["criteria"].startswith(CRITERIA):
         return read_compact(resource, settings, root, kept)
     topic = find_topic(resource["criteria"], f"{root}.criteria")
-    check_channel(channel, f"{root}.channel")
-    check_endpoint(channel["endpoint"], settings)
+    content = read_content(channel, f"{root}.channel.payload")
+    check_channel(channel, content, settings, f"{root}.channel")
     texts = [each.get("valueString", "") for each in extensions(resource, "_criteria", FILTER_CRITERIA)]
     if len(texts) > MOST_FILTERS:
         refuse(f"{root}.criteria", f"There are more than {MOST_FILTERS} filters")
@@ -76,7 +78,8 @@ def read_subscription(
         [topic.name],
         [topic.resource_type],
         filters,
-        read_content(channel, f"{root}.channel.payload"),
+        content,
+        read_payload(channel),
         read_headers(channel.get("header", []), kept, f"{root}.channel.header"),
     )
 
@@ -91,18 +94,17 @@ def read_compact(resource: Json, settings: Settings, root: str, kept: Sequence[s
     except Invalid as error:
         raise Unprocessable(error.diagnostics, (f"{root}.criteria",)) from error
     channel = resource["channel"]
-    check_channel(channel, f"{root}.channel", COMPACT)
+    check_channel(channel, None, settings, f"{root}.channel")
     if extensions(resource, "_criteria", FILTER_CRITERIA) or extensions(channel, "_payload", PAYLOAD_CONTENT):
         refuse(f"{root}.criteria", "A compact webhook has neither filters nor payload content")
-    check_endpoint(channel["endpoint"], settings)
     headers = read_headers(channel.get("header", []), kept, f"{root}.channel.header")
     types = sorted({BY_NAME[each].resource_type for each in topics})
-    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, headers)
+    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, COMPACT, headers)
 
 
 def refuse(where: str, diagnostics: str) -> None:
-    """Raises Unprocessable for what is understood, but not offered."""
-    raise Unprocessable(diagnostics, (where,), (Issue("error", "not-supported", diagnostics, (where,)),))
+    """Raises NotOffered for what is understood, but not offered."""
+    raise NotOffered(diagnostics, (where,))
 
 
 def find_topic(criteria: str, where: str) -> Topic:
@@ -116,17 +118,27 @@ def find_topic(criteria: str, where: str) -> Topic:
     return topic
 
 
-def check_channel(channel: Json, where: str, payload: str = FHIR_JSON) -> None:
-    if channel.get("type") != "rest-hook":
-        refuse(f"{where}.type", f"The channel {channel.get('type')} is not offered; there is: rest-hook")
-    if not isinstance(channel.get("endpoint"), str):
-        raise Unprocessable("A rest-hook needs an endpoint", (f"{where}.endpoint",))
-    if channel.get("payload") != payload:
-        refuse(f"{where}.payload", f"The payload is {payload}, not {channel.get('payload')!r}")
+def check_channel(channel: Json, content: str | None, settings: Settings, where: str) -> None:
+    """``content`` is None for a compact webhook, which goes by rest-hook alone."""
+    match channel.get("type"):
+        case "rest-hook":
+            check_rest_hook(channel, COMPACT if content is None else FHIR_JSON, settings, where)
+        case "email" if content is not None:
+            check_mail_channel(channel, content, settings, where)
+        case other:
+            refuse(f"{where}.type", f"The channel {other} is not offered; there are: rest-hook, email")
     for each in extensions(channel, None, MAX_COUNT):
         if not isinstance(each.get("valuePositiveInt"), int):
             raise Unprocessable("backport-max-count has a valuePositiveInt", (f"{where}.extension",))
     # Each notification holds one event, so that every max-count is kept.
+
+
+def check_rest_hook(channel: Json, payload: str, settings: Settings, where: str) -> None:
+    if not isinstance(channel.get("endpoint"), str):
+        raise Unprocessable("A rest-hook needs an endpoint", (f"{where}.endpoint",))
+    check_endpoint(channel["endpoint"], settings)
+    if channel.get("payload") != payload:
+        refuse(f"{where}.payload", f"The payload is {payload}, not {channel.get('payload')!r}; XML is not sent yet")
 
 
 def read_content(channel: Json, where: str) -> str:

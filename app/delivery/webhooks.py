@@ -21,11 +21,12 @@ LONGEST_URL = 2_000
 WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
-INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text)
+INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text, $9)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
-    shown_status = excluded.shown_status, error = NULL, failing_since = NULL, handshake = NULL, handshake_until = NULL
+    shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
+    handshake = NULL, handshake_until = NULL
 """
 
 
@@ -82,14 +83,14 @@ async def put_subscription(
     filters: str,
     headers: bytes | None,
     status: str,
+    payload: str,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
     ``filters`` is JSON. ``headers`` are sealed. A handshake under way is void: it asked for what was wanted before.
     """
-    await connection.execute(
-        PUT_SUBSCRIPTION, webhook_id, organization, url, list(topics), content, filters, headers, status
-    )
+    values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload)
+    await connection.execute(PUT_SUBSCRIPTION, *values)
 
 
 async def find_headers(connection: Connection, webhook_id: str) -> bytes | None:

@@ -13,6 +13,9 @@ import asyncpg
 from app.core.addresses import parse_networks
 from app.core.outbound import open_outbound
 from app.core.settings import Settings
+from app.core.smtp import find_smtp_server
+from app.delivery.channels.mail import Mail
+from app.delivery.channels.rest_hook import RestHook
 from app.delivery.claim import Claim, Result, claim_due, finish
 from app.delivery.fan_out import fan_out
 from app.delivery.handshake import greet_requested
@@ -39,13 +42,17 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
     connections = settings.webhook_concurrency
     public_url = (settings.public_url or "http://127.0.0.1:8000").rstrip("/")
     async with open_outbound(parse_networks(settings.webhook_allowed_networks), connections) as client:
-        sender = Sender(
-            pool,
-            client,
-            secret_key,
+        base, schedule, timeout = (
             f"{public_url}/fhir",
             parse_schedule(settings.webhook_retry_schedule),
             settings.webhook_timeout,
+        )
+        sender = Sender(
+            pool,
+            RestHook(client, secret_key, base, schedule, timeout),
+            Mail(find_smtp_server(settings), base, schedule, timeout),
+            schedule,
+            timeout,
             max(settings.webhook_lease, settings.webhook_timeout + LEASE_MARGIN),
         )
         worker = Worker(pool, settings, sender, stop)

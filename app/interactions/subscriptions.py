@@ -35,6 +35,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         filters=orjson.dumps(wanted.filters).decode(),
         headers=sealed if wanted.headers == kept else seal_headers(key, wanted.headers),
         status=wanted.status,
+        payload=wanted.payload,
     )
     return hide_headers({name: value for name, value in resource.items() if name != "error"})  # the server's to tell
 

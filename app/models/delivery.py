@@ -68,9 +68,9 @@ class Webhook(SQLModel, table=True):
     ``previous_until`` messages are signed with ``previous_secret`` too.
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
-    ``content`` is the Backport guide's payload content; None is the compact webhook. ``filters`` are ANDed lists of
-    alternatives, compared with the event's keys. ``headers`` are sent along, and sealed. A handshake under way
-    holds ``handshake`` until ``handshake_until``.
+    ``content`` is the Backport guide's payload content; None is the compact webhook. ``payload`` is the media type that
+    was asked for. ``filters`` are ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent
+    along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``.
     """
 
     __tablename__ = "webhook"
@@ -87,6 +87,7 @@ class Webhook(SQLModel, table=True):
     error: str | None = Field(sa_column=Column(Text, nullable=True))
     failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     content: str | None = Field(sa_column=Column(key_text(), nullable=True))
+    payload: str | None = Field(sa_column=Column(key_text(), nullable=True))
     filters: Any = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     headers: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))

@@ -1,0 +1,1 @@
+"""The ways by which notifications travel, a file each, behind one protocol (``app/delivery/channel.py``)."""

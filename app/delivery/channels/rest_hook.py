@@ -1,0 +1,86 @@
+"""The rest-hook channel and the compact webhook: a signed POST to an endpoint (delivery.md, On the wire)."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.core.errors import HandoffError
+from app.core.outbound import Outbound, OutboundFailure
+from app.delivery.channel import Requested
+from app.delivery.claim import Claim, Result
+from app.delivery.headers import open_headers
+from app.delivery.message import build_body, build_greeting, handshake_id, sign, sign_message, subscriber_headers
+from app.delivery.notification import build_handshake, build_notification
+from app.delivery.outcome import judge_answer, judge_silence
+from app.delivery.telling import ToldEvent
+from app.delivery.webhooks import open_secret
+
+KEPT_SECRETS = 1_000
+
+Message = tuple[bytes, dict[str, str]]
+"""(body, headers)"""
+
+
+@dataclass(frozen=True)
+class RestHook:
+    """``schedule`` are the seconds before each attempt, ``timeout`` those for all of one."""
+
+    client: Outbound
+    secret_key: bytes
+    base_url: str
+    schedule: Sequence[float]
+    timeout: float
+    secrets: dict[bytes, str] = field(default_factory=dict, repr=False)
+    headers: dict[bytes, list[str]] = field(default_factory=dict, repr=False)
+
+    def build(self, claim: Claim, event: ToldEvent | None) -> Message:
+        """The signed message; its time and signatures alone change from attempt to attempt."""
+        body = build_body(claim, self.base_url) if event is None else build_notification(claim, event, self.base_url)
+        sealed = (claim.secret, claim.previous_secret)
+        signed = sign([self.open_secret(each) for each in sealed if each], claim, body)
+        return body.encode(), subscriber_headers(self.open_headers(claim.headers), claim.content) | signed
+
+    async def send(self, claim: Claim, message: Message) -> Result:
+        """Any 2xx is success; nothing is followed."""
+        body, headers = message
+        began = time.monotonic()
+        try:
+            answer = await self.client.post(claim.url, body, headers, self.timeout)
+        except OutboundFailure as error:
+            return judge_silence(error.diagnostics, claim.attempts, self.schedule, milliseconds_since(began))
+        return judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
+
+    async def greet(self, requested: Requested, token: str) -> None:
+        """The handshake: any answer but 2xx is an error (Backport, rest-hook)."""
+        if requested.content is None:
+            body = build_greeting(requested.id, token)
+        else:
+            body = build_handshake(requested.id, requested.topic, requested.count, self.base_url, token)
+        headers = subscriber_headers(self.open_headers(requested.headers), requested.content)
+        sealed = [each for each in (requested.secret, requested.previous_secret) if each]
+        headers |= sign_message([self.open_secret(each) for each in sealed], handshake_id(token), body)
+        answer = await self.client.post(requested.url, body.encode(), headers, self.timeout)
+        if not 200 <= answer.status < 300:
+            raise HandoffError(f"answered {answer.status}")
+
+    def open_secret(self, sealed: bytes) -> str:
+        """The secret, unsealed once and kept: that costs as much as signing."""
+        if sealed not in self.secrets:
+            if len(self.secrets) >= KEPT_SECRETS:
+                self.secrets.clear()
+            self.secrets[sealed] = open_secret(self.secret_key, sealed)
+        return self.secrets[sealed]
+
+    def open_headers(self, sealed: bytes | None) -> list[str]:
+        """The subscriber's own headers, kept likewise."""
+        if sealed is None:
+            return []
+        if sealed not in self.headers:
+            if len(self.headers) >= KEPT_SECRETS:
+                self.headers.clear()
+            self.headers[sealed] = open_headers(self.secret_key, sealed)
+        return self.headers[sealed]
+
+
+def milliseconds_since(began: float) -> int:
+    return int(1000 * (time.monotonic() - began))
