@@ -22,7 +22,7 @@ from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
 from app.interactions.topics import publish_topics
-from app.routers import admin, binary, docs, fhir, health, metrics, oauth, operations
+from app.routers import admin, audit_events, binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.recorder import Recorder
@@ -34,7 +34,7 @@ logger = logging.getLogger("handoff")
 CORS_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Exist", "If-None-Match", "Prefer"]
 CORS_SHOWN = ["ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate"]
 # Those of Binary and the operations before those of every type, whose addresses hold theirs.
-HOT = (oauth.router, binary.router, operations.router, fhir.router)
+HOT = (oauth.router, audit_events.router, binary.router, operations.router, fhir.router)
 ROUTERS = (*HOT, health.router, metrics.router, admin.router, docs.router)
 DEFAULT_URL = "http://127.0.0.1:8000"
 

@@ -78,7 +78,8 @@ class SearchParameter:
 class ResourceType:
     """A resource type that the server keeps.
 
-    ``table`` is its name in snake case, unless SQL has reserved that word. ``directory`` types are read by everyone.
+    ``table`` is its name in snake case, unless SQL has reserved that word; a ``rendered`` type has none, but is made
+    from other rows when it is read. ``directory`` types are read by everyone.
     ``versioned_update`` types take no update without If-Match.
     ``search`` are the parameters of its own; ``indexed`` also those of every type and, as ``code:identifier``, the
     identifiers within its references. ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of
@@ -89,6 +90,7 @@ class ResourceType:
     table: str
     directory: bool
     versioned_update: bool
+    rendered: bool
     interactions: frozenset[str]
     search: tuple[SearchParameter, ...]
     indexed: tuple[SearchParameter, ...]
@@ -147,7 +149,8 @@ def _list_identifiers(parameters: list[SearchParameter]) -> list[SearchParameter
 
 
 def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> ResourceType:
-    own = [_build_parameter(row) for row in rows]
+    # No parameter of a rendered type is a column of a table: all are compared with their system, as rows are.
+    own = [_build_parameter({**row, "many": True} if line.get("rendered") else row) for row in rows]
     indexed = _share_rows([*own, *COMMON_SEARCH, *_list_identifiers(own)])
     search = indexed[: len(own)]
     if [each.code for each in search] != line["search"]:
@@ -157,6 +160,7 @@ def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> 
         table=line.get("table") or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
         directory=line.get("directory", False),
         versioned_update=line.get("versioned_update", False),
+        rendered=line.get("rendered", False),
         interactions=frozenset(line.get("interactions", EVERY_INTERACTION)),
         search=search,
         indexed=indexed,
@@ -181,8 +185,14 @@ TYPES: Mapping[str, ResourceType] = MappingProxyType(_load_types())
 """The resource types that this server keeps, by name."""
 
 
+STORED: Mapping[str, ResourceType] = MappingProxyType({name: each for name, each in TYPES.items() if not each.rendered})
+"""Those of them that have a table."""
+
+
 def list_returning(kept: ResourceType) -> list[str]:
     """``Type:code`` of every include of another type that may lead to this one."""
+    if kept.rendered:
+        return []
     return [
         f"{other.name}:{code}"
         for other in TYPES.values()

@@ -125,6 +125,8 @@ def read_operation(index: int, entry: dict[str, Any], base_url: str) -> Operatio
             raise Unsupported(f"{unused} is not offered in a Bundle", (f"{here}.request.{unused}",))
     if operation.type == "Binary" and (operation.method in ("POST", "PUT") or (method != "DELETE" and operation.id)):
         raise Unsupported("A Binary is read and written at its own address, not in a Bundle", (here,))
+    if TYPES[operation.type].rendered:
+        raise Unsupported(f"An {operation.type} is read and searched at its own address, not in a Bundle", (here,))
     check_shape(operation, here)
     return operation
 

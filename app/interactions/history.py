@@ -14,7 +14,7 @@ from app.core.caller import Caller
 from app.core.errors import Invalid, NotFound, Unsupported
 from app.core.settings import Settings
 from app.fhir.references import ID
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED
 from app.interactions.hub import Hub
 from app.interactions.read import reading
 from app.search.dates import read_interval
@@ -57,7 +57,7 @@ async def read_versions(
     """One page. Raises NotFound for an unknown instance."""
     request = parse_history(query, hub.settings)
     if resource_type is None:
-        types = tuple(sorted(name for name in TYPES if caller.may(name, "s")))
+        types = tuple(sorted(name for name in STORED if caller.may(name, "s")))
         authorize(caller, "history-system", None)
     else:
         types = (resource_type,)
@@ -132,6 +132,6 @@ def read_cursor(text: str) -> tuple[HistoryCursor, datetime | None]:
         mark = None if below is None else EPOCH + timedelta(milliseconds=below)
     except (ValueError, TypeError, binascii.Error, OverflowError) as error:
         raise Invalid("This _cursor was not given by this server", ("_cursor",)) from error
-    if cursor.type not in TYPES or not ID.fullmatch(cursor.id) or not 0 <= cursor.version < 2**63:
+    if cursor.type not in STORED or not ID.fullmatch(cursor.id) or not 0 <= cursor.version < 2**63:
         raise Invalid("This _cursor was not given by this server", ("_cursor",))
     return cursor, mark

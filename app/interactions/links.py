@@ -7,7 +7,7 @@ from typing import Any
 from app.core.errors import Issue, Unprocessable
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import find_references, parse_reference
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED, TYPES
 from app.interactions.unit import SYSTEM, Unit
 from app.store.read import load_resources
 from app.store.rows import Key, Stored
@@ -50,7 +50,7 @@ def local_key(literal: Any, base_url: str) -> Key | None:
     if not isinstance(literal, str):
         return None
     target = parse_reference(literal, base_url)
-    return (target.type, target.id) if target and target.local and target.type in TYPES else None
+    return (target.type, target.id) if target and target.local and target.type in STORED else None
 
 
 def referred_keys(resource: dict[str, Any], base_url: str) -> set[Key]:

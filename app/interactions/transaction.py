@@ -13,7 +13,7 @@ from app.core.caller import Caller
 from app.core.errors import HandoffError, Invalid, Issue, PreconditionFailed
 from app.core.ids import new_id
 from app.fhir.references import find_references
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED
 from app.interactions.answers import EntryAnswer, answer_get, answer_write
 from app.interactions.conditional import check_match_id, find_match
 from app.interactions.entries import METHODS, Operation, check_bundle, read_operations
@@ -158,7 +158,7 @@ def rewrite(node: Any, names: dict[str, str]) -> Any:
 
 async def resolve_query(unit: Unit, name: str, query: str) -> str:
     """``Type/id`` of a conditional reference's one match. Raises PreconditionFailed for none or several."""
-    if name not in TYPES:
+    if name not in STORED:
         raise Invalid(f"{name!r} is not a resource type of this server")
     found = await find_match(unit, name, query)
     if found is None:

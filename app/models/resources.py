@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlmodel import SQLModel
 
-from app.fhir.registry import TYPES, ResourceType, SearchParameter
+from app.fhir.registry import STORED, ResourceType, SearchParameter
 
 REFERRAL_TYPES = ("ServiceRequest", "Task", "CarePlan")
 """The types whose rows name the referral that they belong to."""
@@ -79,4 +79,4 @@ def build_indexes(resource_type: ResourceType) -> list[Index]:
     return indexes
 
 
-RESOURCE_TABLES: dict[str, Table] = {name: build_table(each) for name, each in TYPES.items()}
+RESOURCE_TABLES: dict[str, Table] = {name: build_table(each) for name, each in STORED.items()}

@@ -2,13 +2,13 @@
 
 from app.core.caller import Scope
 from app.core.database import Connection
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED, TYPES
 from app.store.statements import audience_parameter, filter_visible
 
 
 async def may_see(connection: Connection, scope: Scope, resource_type: str, resource_id: str) -> bool:
     """True where the scope's organisations are in the audience of the resource, deleted or not."""
-    if resource_type not in TYPES:
+    if resource_type not in STORED:
         return False
     table = TYPES[resource_type].table
     found = await connection.fetchval(

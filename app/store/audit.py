@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from asyncpg import Record
+
 from app.core.database import Connection
 
 
@@ -30,6 +32,12 @@ class AuditRow(NamedTuple):
 TABLE = "audit"
 PLACES = ", ".join(f"${n}" for n in range(1, len(AuditRow._fields) + 1))
 INSERT = f"INSERT INTO {TABLE} ({', '.join(AuditRow._fields)}) VALUES ({PLACES})"
+SELECT = f"SELECT {', '.join(AuditRow._fields)} FROM {TABLE}"
+
+
+def read_row(row: Record) -> AuditRow:
+    """A row as ``SELECT`` gives it."""
+    return AuditRow(*row)._replace(id=str(row["id"]))
 
 
 async def insert_rows(connection: Connection, rows: Sequence[AuditRow]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.caller import Scope
 from app.core.database import Connection
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED, TYPES
 from app.store.rows import Key, Stored
 from app.store.statements import (
     audience_parameter,
@@ -84,6 +84,6 @@ def group_by_type(keys: Iterable[Key]) -> dict[str, list[str]]:
     """The ids of each known type, both sorted; a type that is not served names nothing."""
     grouped: defaultdict[str, set[str]] = defaultdict(set)
     for name, resource_id in keys:
-        if name in TYPES:
+        if name in STORED:
             grouped[name].add(resource_id)
     return {name: sorted(grouped[name]) for name in sorted(grouped)}

@@ -9,7 +9,7 @@ import asyncpg
 from app.core.database import Connection
 from app.core.errors import Invalid
 from app.fhir.json_text import Limits, parse
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED, TYPES
 from app.models.resources import RESOURCE_TABLES
 from app.models.search_rows import CHILD_TABLES
 from app.search.extract import IndexEntry, extractor
@@ -41,11 +41,11 @@ async def reindex_resources(
     (type, id) that was told last. Versions and content stay as they are. References below ``base`` are our own.
     Raises Invalid for an unknown type.
     """
-    unknown = sorted(set(types) - set(TYPES))
+    unknown = sorted(set(types) - set(STORED))
     if unknown:
         raise Invalid(f"{unknown[0]} is not a resource type of this server")
     total = 0
-    for name in sorted(types or TYPES):
+    for name in sorted(types or STORED):
         if after is None or name >= after[0]:
             start = after[1] if after and name == after[0] else BELOW_ALL
             total += await reindex_type(connection, name, progress, start, base)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from app.core.embedded_postgres import run_tool, start_cluster, start_postgres
-from app.fhir.registry import TYPES
+from app.fhir.registry import STORED
 from app.store.low_water import LowWater
 from app.store.migrate import upgrade_database
 from tests.api import Caller, World
@@ -63,7 +63,7 @@ async def test_marks_outlive_a_crash_and_a_slow_clock_after_it(tmp_path: Path) -
 
 async def read_stamps(pool: asyncpg.Pool) -> dict[tuple[str, int], tuple[str, datetime]]:
     """By id and version: the type and the stamp of every version of every resource."""
-    parts = [f"SELECT '{name}' AS type, id, version, last_updated FROM {each.table}" for name, each in TYPES.items()]
+    parts = [f"SELECT '{name}' AS type, id, version, last_updated FROM {each.table}" for name, each in STORED.items()]
     parts.append("SELECT type, id, version, last_updated FROM resource_history")
     async with pool.acquire() as connection:
         rows = await connection.fetch(" UNION ALL ".join(parts))
