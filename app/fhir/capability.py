@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.fhir.operations import OPERATIONS
-from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, SearchParameter, list_returning
+from app.fhir.registry import TYPES, ResourceType, SearchParameter, list_returning
 
 Json = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _describe_type(kept: ResourceType) -> Json:
         "type": kept.name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{kept.name}",
         "interaction": [{"code": code} for code in _INTERACTIONS if code in kept.interactions],
-        "versioning": "versioned-update" if kept.versioned_update else "versioned",
+        "versioning": versioning_of(kept),
         "readHistory": "vread" in kept.interactions,
         "updateCreate": False,
         "conditionalCreate": "create" in kept.interactions,
@@ -106,7 +106,7 @@ def _describe_type(kept: ResourceType) -> Json:
         described["documentation"] = _BINARY
     if kept.includes:
         described["searchInclude"] = [f"{kept.name}:{code}" for code in kept.includes]
-    parameters = (_describe_parameter(each) for each in (*COMMON_SEARCH, *kept.search))
+    parameters = (_describe_parameter(each) for each in (*kept.common, *kept.search))
     if returning := list_returning(kept):
         described["searchRevInclude"] = returning
     described["searchParam"] = [*_COMMON_PARAMETERS, *parameters]
@@ -114,6 +114,13 @@ def _describe_type(kept: ResourceType) -> Json:
     if operations:
         described["operation"] = [{"name": each.code, "definition": each.definition} for each in operations]
     return described
+
+
+def versioning_of(kept: ResourceType) -> str:
+    """By http://hl7.org/fhir/versioning-policy."""
+    if kept.versioned_update:
+        return "versioned-update"
+    return "no-version" if kept.rendered else "versioned"
 
 
 def _describe_parameter(parameter: SearchParameter) -> Json:

@@ -97,6 +97,11 @@ class ResourceType:
     includes: tuple[str, ...]
     hot_indexes: tuple[tuple[str, ...], ...]
 
+    @property
+    def common(self) -> tuple[SearchParameter, ...]:
+        """The parameters on ``meta``; what is rendered has no labels and no tags."""
+        return () if self.rendered else COMMON_SEARCH
+
     def parameter(self, code: str) -> SearchParameter | None:
         """The search parameter of this code, if the type has it."""
         return _parameters_by_code(self.name).get(code)
@@ -151,7 +156,8 @@ def _list_identifiers(parameters: list[SearchParameter]) -> list[SearchParameter
 def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> ResourceType:
     # No parameter of a rendered type is a column of a table: all are compared with their system, as rows are.
     own = [_build_parameter({**row, "many": True} if line.get("rendered") else row) for row in rows]
-    indexed = _share_rows([*own, *COMMON_SEARCH, *_list_identifiers(own)])
+    common = () if line.get("rendered") else COMMON_SEARCH
+    indexed = _share_rows([*own, *common, *_list_identifiers(own)])
     search = indexed[: len(own)]
     if [each.code for each in search] != line["search"]:
         raise RuntimeError(f"definitions/search.json is older than types.json for {name}; generate it again")

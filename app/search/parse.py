@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
-from app.fhir.registry import COMMON_SEARCH, TYPES, ResourceType, list_returning
+from app.fhir.registry import TYPES, ResourceType, list_returning
 from app.fhir.subset import Subset, parse_elements, parse_summary
 from app.search.cursor import check_values, read_cursor
 from app.search.dates import parse_interval
@@ -126,7 +126,7 @@ def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> 
         return
     parameter = draft.resource_type.parameter(key)
     if parameter is None:
-        known = sorted([*SPECIAL, *(each.code for each in (*COMMON_SEARCH, *draft.resource_type.search))])
+        known = sorted([*SPECIAL, *(each.code for each in (*draft.resource_type.common, *draft.resource_type.search))])
         raise Unsupported(
             f"{draft.resource_type.name} has no search parameter {key!r} here; there are: {', '.join(known)}",
             (key,),

@@ -97,5 +97,17 @@ async def test_examples_come_back(world: World, name: str) -> None:
     assert (wrong, passed) == ({}, [])
 
 
+async def test_events_of_others_are_not_taken(world: World) -> None:
+    """The trail holds what happened here, and nobody writes it (access.md, Audit: append-only)."""
+    admin = await world.caller("operator", "admin")
+    paths = sorted(DATA.glob("r4/AuditEvent/*.json"))
+    assert paths
+    for path in paths:
+        content = path.read_bytes()
+        for method, address in (("POST", ""), ("PUT", f"/{json.loads(content)['id']}")):
+            answer = await admin.send(method, f"/AuditEvent{address}", content)
+            assert (answer.status_code, answer.headers["Allow"]) == (405, "GET"), path
+
+
 def test_every_refusal_is_an_example() -> None:
     assert {place for places in EXAMPLES.values() for place in places} >= REFUSED.keys()

@@ -107,7 +107,7 @@ def build_components(types: list[TypePaths], offered: list[str], token_url: str)
     schemas |= {**build_webhook_schemas(), **build_admin_schemas()}
     for each in types:
         parameters |= {parameter_name(each.kept, code): value for code, value in each.parameters.items()}
-        examples |= build_type_examples(each.name, EXAMPLE_BASE)
+        examples |= build_type_examples(each.kept, EXAMPLE_BASE)
         schemas[f"search.{each.name}"] = each.build_form()
     return {
         "schemas": schemas,

@@ -8,7 +8,7 @@ from app.fhir.openapi_examples import EXAMPLE_ID, history_example, new_example, 
 from app.fhir.openapi_examples import stored_example as stored
 from app.fhir.openapi_schemas import refer
 from app.fhir.openapi_search import build_search_parameters, parameter_name
-from app.fhir.registry import ResourceType
+from app.fhir.registry import COMMON_SEARCH, ResourceType
 from app.routers.openapi.parts import FORM, answer, ask, fail, secure, show, take
 
 Json = dict[str, Any]
@@ -34,7 +34,8 @@ class TypePaths:
         self.kept = kept
         self.name = kept.name
         self.parameters = build_search_parameters(kept, offered)
-        self.common = [each for each in offered if each not in self.parameters and each not in INCLUDES]
+        unknown = {each.code for each in COMMON_SEARCH if each not in kept.common} | set(INCLUDES)
+        self.common = [each for each in offered if each not in self.parameters and each not in unknown]
 
     def build(self) -> Paths:
         """Path, method, operation."""
@@ -243,12 +244,18 @@ def add_content(paths: Paths) -> None:
                 operation["responses"]["200"]["content"]["*/*"] = CONTENT
 
 
-def build_type_examples(name: str, base: str) -> Json:
-    """The examples of a type, by their names among the components."""
+def build_type_examples(kept: ResourceType, base: str) -> Json:
+    """The examples of a type's interactions, by their names among the components."""
+    name = kept.name
+    examples: dict[str, tuple[str, Json]] = {
+        "new": ("create", new_example(name)),
+        "changed": ("update", {**new_example(name), "id": EXAMPLE_ID}),
+        "stored": ("read", stored(name)),
+        "searchset": ("search-type", searchset_example(name, base)),
+        "history": ("history-type", history_example(name, base)),
+    }
     return {
-        f"{name}.new": {"value": new_example(name)},
-        f"{name}.changed": {"value": {**new_example(name), "id": EXAMPLE_ID}},
-        f"{name}.stored": {"value": stored(name)},
-        f"{name}.searchset": {"value": searchset_example(name, base)},
-        f"{name}.history": {"value": history_example(name, base)},
+        f"{name}.{key}": {"value": value}
+        for key, (interaction, value) in examples.items()
+        if interaction in kept.interactions
     }

@@ -37,11 +37,13 @@ def test_every_type_has_its_interactions_and_searches(statement: dict[str, Any])
     for name, kept in TYPES.items():
         line = described[name]
         assert {each["code"] for each in line["interaction"]} == kept.interactions
-        common = ["_id", "_lastUpdated", "_tag", "_security", "_profile"]
+        common = ["_id", "_lastUpdated", *([] if kept.rendered else ["_tag", "_security", "_profile"])]
         assert [each["name"] for each in line["searchParam"]] == [*common, *(p.code for p in kept.search)]
         assert line.get("searchInclude", []) == [f"{name}:{code}" for code in kept.includes]
-        assert line["versioning"] == ("versioned-update" if kept.versioned_update else "versioned")
-        assert (line["updateCreate"], line["conditionalDelete"]) == (False, "single")
+        versioning = "versioned-update" if kept.versioned_update else "versioned"
+        assert line["versioning"] == ("no-version" if kept.rendered else versioning)
+        deletes = "not-supported" if kept.rendered else "single"
+        assert (line["updateCreate"], line["conditionalDelete"]) == (False, deletes)
 
 
 def test_system_interactions(statement: dict[str, Any]) -> None:
