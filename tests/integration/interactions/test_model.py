@@ -1,0 +1,276 @@
+"""Random referrals, answers, consents and withdrawals: everybody sees what the model says, at each step."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, note
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
+
+from app.core.settings import Settings
+from app.interactions.package_clock import review_due
+from tests.api import Caller, World, open_world
+from tests.conftest import name_database, run_sql, swap_database
+from tests.integration.interactions.consents import VIOLENCE, change, consent
+from tests.integration.interactions.referral_model import ENDED, MOVES, Consent, Model, Referral, Task
+from tests.integration.interactions.samples import bundle, entry, patient, reference, service_request, task
+
+TYPES = ("Patient", "Condition", "ServiceRequest", "Task", "Observation")
+REFERRERS, PARTNERS = ("hospital", "clinic"), ("ngo", "shelter")
+EXAMPLE = itertools.count(1)
+
+
+@dataclass
+class Stage:
+    """One world for all examples: each has organisations of its own in it."""
+
+    runner: asyncio.Runner
+    world: World
+
+
+@pytest.fixture
+def stage(postgres_url: str, template: str, tmp_path: Path) -> Iterator[Stage]:
+    name = name_database("model")
+    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    settings = Settings(
+        database_url=swap_database(postgres_url, name),
+        data_dir=tmp_path,
+        public_url="http://handoff.test",
+        secret_key="dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtdGU=",
+        rate_limit=0,
+    )
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        try:
+            yield Stage(runner, runner.run(stack.enter_async_context(open_world(settings))))
+        finally:
+            runner.run(stack.aclose())
+    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class Referring(RuleBasedStateMachine):
+    """Each rule does one thing over the API and the same in the model; the answers must agree on whether it may be."""
+
+    stage: Stage
+    patients: Bundle[str] = Bundle("patients")
+    referrals: Bundle[Referral] = Bundle("referrals")
+    tasks: Bundle[Task] = Bundle("tasks")
+    consents: Bundle[str] = Bundle("consents")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.example = next(EXAMPLE)
+        self.callers = {
+            self.named(each): self.run(self.stage.world.caller(self.named(each), role))
+            for names, role in ((REFERRERS, "referrer"), (PARTNERS, "provider"))
+            for each in names
+        }
+
+    def named(self, organization: str) -> str:
+        return f"{organization}-{self.example}"
+
+    def run(self, work: Any) -> Any:
+        return self.stage.runner.run(work)
+
+    def create(self, by: str, resource: dict[str, Any]) -> str:
+        made = reference(self.run(self.callers[by].create(resource)))
+        self.model.owners[made] = by
+        return made
+
+    @rule(target=patients, by=st.sampled_from(REFERRERS))
+    def admit_patient(self, by: str) -> str:
+        return self.create(self.named(by), patient())
+
+    @rule(target=referrals, by=st.sampled_from(REFERRERS), who=patients, labelled=st.booleans())
+    def write_request(self, by: str, who: str, labelled: bool) -> Any:
+        """A ServiceRequest with a Condition as its reason, perhaps about a patient of somebody else's."""
+        by = self.named(by)
+        meta = {"meta": VIOLENCE} if labelled else {}
+        reason = self.create(by, {"resourceType": "Condition", "subject": {"reference": who}, **meta})
+        if labelled:
+            self.model.labelled.add(reason)
+        foreign = [each for each in self.model.owners if each.startswith("Condition/") and each != reason]
+        more = [{"reference": each} for each in foreign if self.model.owners[each] != by]
+        body = service_request(who, reasonReference=[{"reference": reason}], supportingInfo=more)
+        if not more:
+            del body["supportingInfo"]
+        return Referral(by, self.create(by, body), who, reason)
+
+    @rule(
+        target=tasks,
+        referral=referrals,
+        owner=st.sampled_from((*PARTNERS, None)),
+        status=st.sampled_from(("requested", "draft")),
+    )
+    def send_task(self, referral: Referral, owner: str | None, status: str) -> Any:
+        given = self.named(owner) if owner else None
+        body = task(
+            referral.patient,
+            referral.request,
+            status=status,
+            requester={"reference": f"Organization/{referral.by}"},
+            owner={"reference": f"Organization/{given}"},
+        )
+        if given is None:
+            del body["owner"]
+        answer = self.run(self.callers[referral.by].send("POST", "/Task", body))
+        expected = status == "draft" or self.model.may_ask(referral, given)
+        assert answer.status_code == (201 if expected else 422), answer.text
+        if not expected:
+            return multiple()
+        name = reference(answer.json())
+        self.model.owners[name] = referral.by
+        made = self.model.tasks[name] = Task(referral, name, "draft", given)
+        self.model.move(made, status)
+        return made
+
+    @rule(sent=tasks)
+    def ask(self, sent: Task) -> None:
+        """A draft is sent."""
+        if sent.status == "draft":
+            expected = self.model.may_ask(sent.referral, sent.owner)
+            self.write(self.callers[sent.referral.by], sent.name, expected, status="requested")
+            if expected:
+                self.model.move(sent, "requested")
+
+    @rule(sent=tasks, owner=st.sampled_from(PARTNERS))
+    def assign(self, sent: Task, owner: str) -> None:
+        """A Task that nobody has is given to somebody."""
+        if sent.owner is None and sent.status not in ("draft", *ENDED):
+            given = self.named(owner)
+            expected = self.model.may_ask(sent.referral, given)
+            owned = {"owner": {"reference": f"Organization/{given}"}}
+            self.write(self.callers[sent.referral.by], sent.name, expected, **owned)
+            if expected:
+                sent.owner = given
+                self.model.move(sent, sent.status)
+
+    @rule(sent=tasks, party=st.sampled_from(("owner", "requester")), choice=st.integers(0, 3))
+    def move(self, sent: Task, party: str, choice: int) -> None:
+        """One of the parties goes on with it, or ends it."""
+        actor = sent.owner if party == "owner" else sent.referral.by
+        onward = MOVES.get((sent.status, party), {}).get("to")
+        if actor and onward:
+            status = onward[choice % len(onward)]
+            self.write(self.callers[actor], sent.name, True, status=status)
+            self.model.move(sent, status)
+
+    @rule(sent=tasks, by=st.sampled_from((*REFERRERS, *PARTNERS)))
+    def meddle(self, sent: Task, by: str) -> None:
+        """Somebody else tries."""
+        if self.named(by) not in (sent.owner, sent.referral.by):
+            caller = self.callers[self.named(by)]
+            body = {**task(sent.referral.patient, sent.referral.request), "id": sent.name.split("/")[1]}
+            answer = self.run(caller.send("PUT", f"/{sent.name}", body, If_Match='W/"1"'))
+            assert answer.status_code == 404, answer.text
+
+    @rule(
+        target=consents,
+        by=st.sampled_from(REFERRERS),
+        who=patients,
+        permits=st.booleans(),
+        recipient=st.sampled_from((*PARTNERS, None)),
+    )
+    def give_consent(self, by: str, who: str, permits: bool, recipient: str | None) -> str:
+        given = self.named(recipient) if recipient else None
+        body = consent(who, *([given] if given else []), kind="permit" if permits else "deny")
+        made = reference(self.run(self.callers[self.named(by)].create(body)))
+        self.model.consents[made] = Consent(self.named(by), who, permits, given)
+        self.model.settle_consents(self.named(by), who)
+        return made
+
+    @rule(about=consents)
+    def turn_consent(self, about: str) -> None:
+        """Withdrawn, or given again."""
+        held = self.model.consents[about]
+        held.active = not held.active
+        status = "active" if held.active else "inactive"
+        self.run(change(self.callers[held.by], about, status=status))
+        self.model.settle_consents(held.by, held.patient)
+
+    @rule(referral=referrals)
+    def label(self, referral: Referral) -> None:
+        if referral.condition not in self.model.labelled:
+            self.run(change(self.callers[referral.by], referral.condition, meta=VIOLENCE))
+            self.model.put_label(referral.condition)
+
+    @rule(by=st.sampled_from(PARTNERS), who=patients)
+    def record(self, by: str, who: str) -> None:
+        """A partner writes down what it did for a patient."""
+        about = {"subject": {"reference": who}, "code": {"text": "Visit"}, "status": "final"}
+        answer = self.run(
+            self.callers[self.named(by)].send("POST", "/Observation", {**about, "resourceType": "Observation"})
+        )
+        requesters = self.model.may_record(self.named(by), who)
+        assert answer.status_code == (201 if requesters else 422), answer.text
+        if requesters:
+            made = reference(answer.json())
+            self.model.owners[made] = self.named(by)
+            self.model.came_back[made] = requesters
+
+    @rule(sent=tasks)
+    def let_time_pass(self, sent: Task) -> None:
+        """Ninety days after the Task was completed or failed."""
+        if sent.status in ("completed", "failed") and sent.members:
+            now = "UPDATE package_ground SET closes_at = now(), due_at = now() WHERE task_id = $1"
+            self.run(self.stage.world.pool.execute(now, sent.name.split("/")[1]))
+            assert self.run(review_due(self.stage.world.hub)) == 1
+            sent.members = set()
+
+    def write(self, caller: Caller, about: str, expected: bool, **elements: Any) -> None:
+        """An update that must be taken, or refused by the rules."""
+        found = self.run(caller.read(about))
+        answer = self.run(caller.update({**found, **elements}))
+        assert answer.status_code == (200 if expected else 422), answer.text
+
+    @invariant()
+    def everybody_sees_what_the_model_says(self) -> None:
+        for organization, caller in self.callers.items():
+            seen = self.run(find_everything(caller))
+            wanted = self.model.sees(organization)
+            note(f"{organization}: too much {sorted(seen - wanted)}, missing {sorted(wanted - seen)}")
+            assert seen == wanted
+        for sent in self.model.tasks.values():
+            found = self.run(self.callers[sent.referral.by].read(sent.name))
+            assert found["status"] == sent.status
+
+
+async def find_everything(caller: Caller) -> set[str]:
+    """Every resource of these types that a caller's searches find."""
+    asked = [entry("GET", f"{each}?_count=200&_elements=id") for each in TYPES]
+    answer = await caller.send("POST", "", bundle("batch", *asked))
+    assert answer.status_code == 200, answer.text
+    pages = [each["resource"] for each in answer.json()["entry"]]
+    assert all(len(page.get("entry", ())) < 200 for page in pages)
+    return {reference(each["resource"]) for page in pages for each in page.get("entry", ())}
+
+
+def play(stage: Stage, examples: int, steps: int) -> None:
+    machine = type("Machine", (Referring,), {"stage": stage})
+    run_state_machine_as_test(
+        machine,
+        settings=options(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_everybody_sees_what_the_model_says(stage: Stage) -> None:
+    play(stage, 4, 15)
+
+
+@pytest.mark.soak
+def test_everybody_sees_what_the_model_says_for_long(stage: Stage) -> None:
+    play(stage, 150, 50)
