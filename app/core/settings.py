@@ -134,6 +134,9 @@ class Settings(BaseSettings):
         default="",
         description="Domains to which mail may go, comma-separated, those below them included; unset, to every one.",
     )
+    heartbeat_minimum: int = Field(
+        default=10, ge=1, description="Fewest seconds that a Subscription may ask for between heartbeats."
+    )
     event_retention_days: int | None = Field(
         default=None,
         ge=1,

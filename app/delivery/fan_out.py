@@ -14,7 +14,8 @@ WITH batch AS MATERIALIZED (
     SELECT w.id AS webhook_id, b.id AS event_id, b.referral,
            row_number() OVER (PARTITION BY w.id ORDER BY b.id) AS place
     FROM batch b JOIN webhook w
-      ON w.status <> 'off' AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
+      ON w.status <> 'off' AND coalesce(w.ends_at > clock_timestamp(), true)
+     AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
      AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(w.filters) f
                      WHERE NOT b.keys && ARRAY(SELECT jsonb_array_elements_text(f)))
 ), counted AS (

@@ -46,6 +46,14 @@ def build_handshake(webhook_id: str, topic: str, count: int, base_url: str, key:
     return build_bundle(key, [status_entry(webhook_id, parameters, base_url)])
 
 
+def build_heartbeat(webhook_id: str, topic: str | None, count: int, base_url: str, key: str) -> str:
+    """The notification that nothing has happened; it counts for nothing."""
+    parameters = build_parameters(
+        webhook_id, base_url, key=key, topic=topic, status="active", kind="heartbeat", count=count
+    )
+    return build_bundle(key, [status_entry(webhook_id, parameters, base_url)])
+
+
 def build_query_events(
     standing: Standing, events: Sequence[ToldEvent], links: Iterable[tuple[str, str]], base_url: str
 ) -> str:

@@ -1,6 +1,6 @@
 """Reads a Subscription: what is asked for, or why it is refused (Subscriptions R5 Backport, R4 Subscription)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,14 @@ from app.delivery.headers import read_headers
 from app.delivery.mail_request import check_mail_channel, read_payload
 from app.delivery.message import COMPACT, FHIR_JSON
 from app.delivery.telling import CONTENTS
+from app.delivery.terms import BACKPORT, VALUES, Terms, read_terms
 from app.delivery.topics import BY_CANONICAL, BY_NAME, Topic, check_topics
 from app.delivery.webhooks import CRITERIA, check_endpoint
 
 Json = dict[str, Any]
 
-BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 FILTER_CRITERIA = f"{BACKPORT}/backport-filter-criteria"
 PAYLOAD_CONTENT = f"{BACKPORT}/backport-payload-content"
-MAX_COUNT = f"{BACKPORT}/backport-max-count"
 MEANINGFUL = (BACKPORT, "http://hl7.org/fhir/5.0/", "http://hl7.org/fhir/4.3/", "http://hl7.org/fhir/6.0/")
 """Extensions below these ask for something: one that is not offered is refused, not ignored."""
 
@@ -41,6 +40,7 @@ class Wanted:
     content: str | None
     payload: str
     headers: list[str]
+    terms: Terms
 
 
 def read_subscription(
@@ -56,8 +56,6 @@ def read_subscription(
         raise Unprocessable(
             "Send status requested (the server makes it active after the handshake) or off", (f"{root}.status",)
         )
-    if "end" in resource:
-        refuse(f"{root}.end", "A Subscription does not end by itself here: delete it, or set it to off")
     channel = resource["channel"]
     if resource["criteria"].startswith(CRITERIA):
         return read_compact(resource, settings, root, kept)
@@ -81,6 +79,7 @@ def read_subscription(
         content,
         read_payload(channel),
         read_headers(channel.get("header", []), kept, f"{root}.channel.header"),
+        read_terms(resource, settings, root, beats=channel["type"] == "rest-hook"),
     )
 
 
@@ -98,8 +97,9 @@ def read_compact(resource: Json, settings: Settings, root: str, kept: Sequence[s
     if extensions(resource, "_criteria", FILTER_CRITERIA) or extensions(channel, "_payload", PAYLOAD_CONTENT):
         refuse(f"{root}.criteria", "A compact webhook has neither filters nor payload content")
     headers = read_headers(channel.get("header", []), kept, f"{root}.channel.header")
+    terms = read_terms(resource, settings, root, beats=False)
     types = sorted({BY_NAME[each].resource_type for each in topics})
-    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, COMPACT, headers)
+    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, COMPACT, headers, terms)
 
 
 def refuse(where: str, diagnostics: str) -> None:
@@ -127,10 +127,6 @@ def check_channel(channel: Json, content: str | None, settings: Settings, where:
             check_mail_channel(channel, content, settings, where)
         case other:
             refuse(f"{where}.type", f"The channel {other} is not offered; there are: rest-hook, email")
-    for each in extensions(channel, None, MAX_COUNT):
-        if not isinstance(each.get("valuePositiveInt"), int):
-            raise Unprocessable("backport-max-count has a valuePositiveInt", (f"{where}.extension",))
-    # Each notification holds one event, so that every max-count is kept.
 
 
 def check_rest_hook(channel: Json, payload: str, settings: Settings, where: str) -> None:
@@ -165,7 +161,11 @@ def list_extensible(resource: Json) -> Iterator[tuple[str, Json]]:
     yield ".channel", resource["channel"]
 
 
-OFFERED = {".criteria": FILTER_CRITERIA, ".channel.payload": PAYLOAD_CONTENT, ".channel": MAX_COUNT}
+OFFERED: Mapping[str, Collection[str]] = {
+    ".criteria": (FILTER_CRITERIA,),
+    ".channel.payload": (PAYLOAD_CONTENT,),
+    ".channel": VALUES,
+}
 
 
 def refuse_unknown(element: Json, where: str) -> None:
@@ -173,5 +173,5 @@ def refuse_unknown(element: Json, where: str) -> None:
     path = next((path for path in OFFERED if where.endswith(path)), "")
     for each in element.get("extension", ()):
         url = str(each.get("url"))
-        if url.startswith(MEANINGFUL) and url != OFFERED.get(path):
+        if url.startswith(MEANINGFUL) and url not in OFFERED.get(path, ()):
             refuse(f"{where}.extension", f"The extension {url} is not offered here")

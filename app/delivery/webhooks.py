@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import asyncpg
+
 from app.core.addresses import may_connect, parse_networks
 from app.core.database import Connection
 from app.core.errors import HandoffError, NotFound, Unprocessable
 from app.core.secrets import decrypt_secret, encrypt_secret
 from app.core.settings import Settings
+from app.delivery.terms import Terms
 
 CRITERIA = "urn:warm-handoff:webhook"
 """What the Subscription of a compact webhook has for its criteria."""
@@ -21,12 +24,14 @@ LONGEST_URL = 2_000
 WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
-INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text, $9)
+INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload,
+    heartbeat_period, timeout, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text, $9, $10, $11, $12)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
-    handshake = NULL, handshake_until = NULL
+    handshake = NULL, handshake_until = NULL, handshakes = 0, heartbeat_period = excluded.heartbeat_period,
+    heartbeat_due = NULL, timeout = excluded.timeout, ends_at = excluded.ends_at
 """
 
 
@@ -84,13 +89,19 @@ async def put_subscription(
     headers: bytes | None,
     status: str,
     payload: str,
+    terms: Terms,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
     ``filters`` is JSON. ``headers`` are sealed. A handshake under way is void: it asked for what was wanted before.
     """
     values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload)
-    await connection.execute(PUT_SUBSCRIPTION, *values)
+    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end)
+
+
+async def end_due(pool: asyncpg.Pool) -> None:
+    """Turns off what was to end by now (Subscription.end)."""
+    await pool.execute("UPDATE webhook SET status = 'off' WHERE ends_at <= clock_timestamp() AND status <> 'off'")
 
 
 async def find_headers(connection: Connection, webhook_id: str) -> bytes | None:

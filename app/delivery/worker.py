@@ -19,8 +19,10 @@ from app.delivery.channels.rest_hook import RestHook
 from app.delivery.claim import Claim, Result, claim_due, finish
 from app.delivery.fan_out import fan_out
 from app.delivery.handshake import greet_requested
+from app.delivery.heartbeat import AT_ONCE, beat_silent
 from app.delivery.outcome import parse_schedule
 from app.delivery.send import Sender
+from app.delivery.webhooks import end_due
 
 logger = logging.getLogger("handoff.delivery")
 
@@ -60,6 +62,7 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
             group.create_task(worker.greet())
+            group.create_task(worker.keep_time())
 
 
 async def wait_for(wake: asyncio.Event, seconds: float) -> None:
@@ -95,6 +98,18 @@ class Worker:
                     continue
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the handshakes: %s", type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), POLL)
+
+    async def keep_time(self) -> None:
+        """Sends heartbeats, and ends what was to end."""
+        while not self.stop.is_set():
+            try:
+                await end_due(self.pool)
+                if await beat_silent(self.sender) >= AT_ONCE:
+                    continue
+            except DATABASE_AWAY as error:
+                logger.warning("The database is away from the heartbeats: %s", type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), POLL)
 

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from app.delivery.subscription import BACKPORT
+from app.delivery.terms import BACKPORT
 from app.delivery.topics import SUBSCRIPTION_TOPICS
 from app.fhir.capability import capability_statement
 from app.interactions.hub import Hub

@@ -36,6 +36,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         headers=sealed if wanted.headers == kept else seal_headers(key, wanted.headers),
         status=wanted.status,
         payload=wanted.payload,
+        terms=wanted.terms,
     )
     return hide_headers({name: value for name, value in resource.items() if name != "error"})  # the server's to tell
 

@@ -70,7 +70,9 @@ class Webhook(SQLModel, table=True):
     events from 1, without gaps.
     ``content`` is the Backport guide's payload content; None is the compact webhook. ``payload`` is the media type that
     was asked for. ``filters`` are ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent
-    along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``.
+    along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``; one that failed for the
+    ``handshakes``-th time comes again then. ``heartbeat_period`` and ``timeout`` are in seconds; at ``ends_at`` it is
+    turned off.
     """
 
     __tablename__ = "webhook"
@@ -92,6 +94,11 @@ class Webhook(SQLModel, table=True):
     headers: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))
     handshake_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    handshakes: int = Field(sa_column=Column(SmallInteger, nullable=False, server_default="0"))
+    heartbeat_period: int | None = Field(sa_column=Column(Integer, nullable=True))
+    heartbeat_due: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    timeout: int | None = Field(sa_column=Column(Integer, nullable=True))
+    ends_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
 

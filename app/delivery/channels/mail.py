@@ -12,7 +12,7 @@ from email.utils import format_datetime
 
 from app.core.errors import HandoffError
 from app.core.smtp import SmtpFailure, SmtpServer
-from app.delivery.channel import MAILTO, Requested
+from app.delivery.channel import MAILTO, Subscriber, find_deadline
 from app.delivery.claim import Claim, Result
 from app.delivery.mail_request import WITH_BUNDLE
 from app.delivery.message import FHIR_JSON, handshake_id, message_id
@@ -64,7 +64,7 @@ class Mail:
         """Taken by the operator's server is delivered: what becomes of it after that no sender learns."""
         began = time.monotonic()
         try:
-            code, text = await self.hand_over(claim.url, message)
+            code, text = await self.hand_over(claim.url, message, claim.timeout)
         except SmtpFailure as failure:
             spent = milliseconds_since(began)
             if failure.reply is None:
@@ -72,12 +72,16 @@ class Mail:
             return judge_mail(failure, claim.attempts, claim.age, self.schedule, spent)
         return Result("delivered", 0, milliseconds_since(began), code, None, text)
 
-    async def greet(self, requested: Requested, token: str) -> None:
+    async def greet(self, subscriber: Subscriber, token: str) -> None:
         """The initial message, which the server has to take."""
         sender = self.server.sender if self.server else ""
-        text = GREETING.format(subscription=requested.id, sender=sender)
-        message = self.compose(requested.url, requested.id, handshake_id(token), "Referral notifications begin", text)
-        await self.hand_over(requested.url, message)
+        text = GREETING.format(subscription=subscriber.id, sender=sender)
+        message = self.compose(subscriber.url, subscriber.id, handshake_id(token), "Referral notifications begin", text)
+        await self.hand_over(subscriber.url, message, subscriber.timeout)
+
+    async def beat(self, subscriber: Subscriber, token: str) -> None:
+        """Refused before: people need no mail that says that nothing happened."""
+        raise HandoffError("There is no heartbeat by mail")
 
     def compose(self, url: str, webhook_id: str, key: str, subject: str, text: str) -> EmailMessage:
         """A mail to a ``mailto:`` address, which no program should answer (RFC 3834)."""
@@ -92,11 +96,11 @@ class Mail:
         message.set_content(text + NOTICE.format(subscription=webhook_id), cte="7bit")
         return message
 
-    async def hand_over(self, url: str, message: EmailMessage) -> tuple[int, str]:
+    async def hand_over(self, url: str, message: EmailMessage, wanted: int | None) -> tuple[int, str]:
         """(code, text) of the server's answer. Raises SmtpFailure."""
         if self.server is None:
             raise SmtpFailure("the operator has set no mail server (HANDOFF_SMTP_HOST)")
-        return await self.server.send(message, url.removeprefix(MAILTO), self.timeout)
+        return await self.server.send(message, url.removeprefix(MAILTO), find_deadline(self.timeout, wanted))
 
 
 def milliseconds_since(began: float) -> int:

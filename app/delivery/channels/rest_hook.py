@@ -4,13 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.core.errors import HandoffError
 from app.core.outbound import Outbound, OutboundFailure
-from app.delivery.channel import Requested
+from app.delivery.channel import NotAccepted, Subscriber, find_deadline
 from app.delivery.claim import Claim, Result
 from app.delivery.headers import open_headers
 from app.delivery.message import build_body, build_greeting, handshake_id, sign, sign_message, subscriber_headers
-from app.delivery.notification import build_handshake, build_notification
+from app.delivery.notification import build_handshake, build_heartbeat, build_notification
 from app.delivery.outcome import judge_answer, judge_silence
 from app.delivery.telling import ToldEvent
 from app.delivery.webhooks import open_secret
@@ -45,23 +44,34 @@ class RestHook:
         body, headers = message
         began = time.monotonic()
         try:
-            answer = await self.client.post(claim.url, body, headers, self.timeout)
+            answer = await self.client.post(claim.url, body, headers, find_deadline(self.timeout, claim.timeout))
         except OutboundFailure as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, milliseconds_since(began))
         return judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
 
-    async def greet(self, requested: Requested, token: str) -> None:
+    async def greet(self, subscriber: Subscriber, token: str) -> None:
         """The handshake: any answer but 2xx is an error (Backport, rest-hook)."""
-        if requested.content is None:
-            body = build_greeting(requested.id, token)
+        if subscriber.content is None:
+            body = build_greeting(subscriber.id, token)
         else:
-            body = build_handshake(requested.id, requested.topic, requested.count, self.base_url, token)
-        headers = subscriber_headers(self.open_headers(requested.headers), requested.content)
-        sealed = [each for each in (requested.secret, requested.previous_secret) if each]
-        headers |= sign_message([self.open_secret(each) for each in sealed], handshake_id(token), body)
-        answer = await self.client.post(requested.url, body.encode(), headers, self.timeout)
+            body = build_handshake(subscriber.id, subscriber.topic, subscriber.count, self.base_url, token)
+        await self.post(subscriber, handshake_id(token), body)
+
+    async def beat(self, subscriber: Subscriber, token: str) -> None:
+        """The heartbeat."""
+        topic = None if subscriber.content == "empty" else subscriber.topic
+        body = build_heartbeat(subscriber.id, topic, subscriber.count, self.base_url, token)
+        await self.post(subscriber, f"heartbeat_{token}", body)
+
+    async def post(self, subscriber: Subscriber, key: str, body: str) -> None:
+        """What is no event, under an id of its own. Raises NotAccepted, OutboundFailure."""
+        headers = subscriber_headers(self.open_headers(subscriber.headers), subscriber.content)
+        sealed = [each for each in (subscriber.secret, subscriber.previous_secret) if each]
+        headers |= sign_message([self.open_secret(each) for each in sealed], key, body)
+        deadline = find_deadline(self.timeout, subscriber.timeout)
+        answer = await self.client.post(subscriber.url, body.encode(), headers, deadline)
         if not 200 <= answer.status < 300:
-            raise HandoffError(f"answered {answer.status}")
+            raise NotAccepted(f"answered {answer.status}", answered=answer.status)
 
     def open_secret(self, sealed: bytes) -> str:
         """The secret, unsealed once and kept: that costs as much as signing."""

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.settings import Settings
+from app.delivery import handshake
 from app.fhir.validation import validate
 from tests.api import Caller, Resource, World, open_world
 from tests.integration.delivery.mail_server import DROP, MailServer, make_certificate, open_mail_server
@@ -45,6 +46,12 @@ async def served(settings: Settings, server: MailServer, **more: Any) -> AsyncIt
     """The application that sends to this server, and the hospital."""
     async with open_world(settle(settings, server, **more)) as world:
         yield world, await world.caller("hospital")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handshake is tried again, but nobody waits for it."""
+    monkeypatch.setattr(handshake, "PAUSES", (0.0,))
 
 
 @pytest.fixture

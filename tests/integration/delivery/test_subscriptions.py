@@ -267,7 +267,7 @@ async def test_the_authorization_is_asked_again_when_it_is_sent(
 async def test_a_failed_handshake_is_an_error_and_the_client_asks_again(
     world: World, hospital: Caller, receiver: Receiver
 ) -> None:
-    answers = iter([500, 200, 200])
+    answers = iter([404, 200, 200])
 
     async def answer(_: Request) -> tuple[int, dict[str, str]]:
         return next(answers), {}
@@ -276,7 +276,7 @@ async def test_a_failed_handshake_is_an_error_and_the_client_asks_again(
     created = await hospital.create(subscription(receiver.url))
     async with delivering(world.pool, world.settings):
         failed = await until_status(world, hospital, created, "error")
-        assert failed["error"] == "handshake: answered 500"
+        assert failed["error"] == "handshake: answered 404"
         await refer(hospital)  # what happens meanwhile counts, and comes once it is active
         answered = await hospital.update({**failed, "status": "requested"})
         assert answered.status_code == 200, answered.text

@@ -5,7 +5,8 @@ import pytest
 from app.core.errors import Unprocessable
 from app.core.settings import Settings
 from app.delivery.filters import index_keys
-from app.delivery.subscription import BACKPORT, read_subscription
+from app.delivery.subscription import read_subscription
+from app.delivery.terms import BACKPORT
 from app.delivery.topics import GUIDE
 from tests.api import Resource
 from tests.integration.delivery.test_subscriptions import subscription
@@ -45,7 +46,15 @@ def refused(change: str) -> Resource:
         case "no endpoint":
             del channel["endpoint"]
         case "heartbeat":
-            channel["extension"] = [{"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": 60}]
+            channel["extension"] = [{"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": 9}]
+        case "two heartbeats":
+            channel["extension"] = [{"url": f"{BACKPORT}/backport-heartbeat-period", "valueUnsignedInt": 60}] * 2
+        case "timeout":
+            channel["extension"] = [{"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": 0}]
+        case "max-count":
+            channel["extension"] = [{"url": f"{BACKPORT}/backport-max-count", "valueUnsignedInt": 5}]
+        case "the guide's, elsewhere":
+            found["extension"] = [{"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": 5}]
         case "cross-version":
             url = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Subscription.topic"
             found["extension"] = [{"url": url, "valueCanonical": f"{GUIDE}/Task"}]
@@ -58,7 +67,7 @@ def refused(change: str) -> Resource:
         case "http":
             channel["endpoint"] = "http://ehr.example/hook"
         case "end":
-            found["end"] = "2030-01-01T00:00:00Z"
+            found["end"] = "2020-01-01T00:00:00Z"
     return found
 
 
@@ -79,12 +88,16 @@ def refused(change: str) -> Resource:
         ("ftp", "channel.endpoint", "processing"),
         ("private endpoint", "channel.endpoint", "processing"),
         ("no endpoint", "channel.endpoint", "processing"),
-        ("heartbeat", "channel.extension", "not-supported"),
+        ("heartbeat", "channel.extension[0]", "processing"),
+        ("two heartbeats", "channel.extension[1]", "processing"),
+        ("timeout", "channel.extension[0]", "processing"),
+        ("max-count", "channel.extension[0]", "processing"),
+        ("the guide's, elsewhere", "extension", "not-supported"),
         ("cross-version", "extension", "not-supported"),
         ("header", "channel.header[0]", "processing"),
         ("header's form", "channel.header[0]", "processing"),
         ("active", "status", "processing"),
-        ("end", "end", "not-supported"),
+        ("end", "end", "processing"),
     ],
 )
 def test_what_is_not_served_is_refused(change: str, where: str, code: str) -> None:
