@@ -9,7 +9,8 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 
-from app.cli import client, db, delivery, demo, listen, serve, settings, webhook
+from app.cli import audit, client, db, delivery, demo, listen, serve, settings, webhook
+from app.core.command import COMMAND
 from app.core.errors import HandoffError
 from app.core.progress import tell
 
@@ -18,12 +19,22 @@ app.command()(serve.serve)
 app.command()(serve.worker)
 app.command()(demo.demo)
 app.command()(listen.listen)
+app.command()(audit.audit)
 app.command()(client.token)
 app.command(name="settings")(settings.list_settings)
 app.add_typer(db.commands, name="db")
 app.add_typer(client.commands, name="client")
 app.add_typer(webhook.commands, name="webhook")
 app.add_typer(delivery.commands, name="delivery")
+
+
+def note_command(context: typer.Context) -> None:
+    group = context.info_name if context.parent else None
+    COMMAND.set(" ".join(filter(None, [group, context.invoked_subcommand])))
+
+
+for each in (app, db.commands, client.commands, webhook.commands, delivery.commands):
+    each.callback()(note_command)
 
 
 def main() -> None:

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.core.operator_database import reach_database
+from app.core.errors import HandoffError
+from app.core.operator_database import application_url, reach_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
+from app.store.audit_months import prune_audit
 from app.store.migrate import check_database, upgrade_database
+from app.store.roles import find_role, grant_role
 
 if TYPE_CHECKING:
     from app.interactions.hub import Hub
@@ -19,9 +22,22 @@ commands = typer.Typer(no_args_is_help=True, help="The database: bring it up to 
 @commands.command()
 def upgrade() -> None:
     """Bring the database to the schema of this program."""
-    with reach_database(Settings()) as url, when_slow("Bringing the database up to date"):
+    settings = Settings()
+    with reach_database(settings) as url, when_slow("Bringing the database up to date"):
         upgrade_database(url)
+        asyncio.run(grant_role(url, asyncio.run(find_role(application_url(settings, url)))))
     typer.echo("The database is up to date.")
+
+
+@commands.command()
+def prune() -> None:
+    """Drop the months of the audit trail that ended before HANDOFF_AUDIT_RETENTION_DAYS."""
+    settings = Settings()
+    if settings.audit_retention_days is None:
+        raise HandoffError("HANDOFF_AUDIT_RETENTION_DAYS is not set: the audit trail is kept for good")
+    with reach_database(settings) as url, when_slow("Dropping"):
+        dropped = asyncio.run(prune_audit(url, settings.audit_retention_days))
+    typer.echo(f"Dropped {len(dropped)} months{': ' if dropped else ''}{', '.join(dropped)}.")
 
 
 @commands.command()

@@ -13,12 +13,14 @@ import typer
 from app.core.connection_budget import check_connections
 from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_address
 from app.core.errors import HandoffError
-from app.core.operator_database import own_database
+from app.core.operator_database import application_url, own_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
 from app.core.supervisor import Supervisor, bind_listener, defer_signals, listening_url
 from app.core.welcome import describe_server
+from app.store.audit_months import keep_audit_young
 from app.store.migrate import upgrade_database
+from app.store.roles import find_role, grant_role
 
 
 def serve(
@@ -38,6 +40,8 @@ def serve(
             url = stack.enter_context(own_database(settings))
         with when_slow("Bringing the database up to date"):
             upgrade_database(url)
+            owner_url, url = url, application_url(settings, url)
+            asyncio.run(grant_role(owner_url, asyncio.run(find_role(url))))
         load_secret_key(settings)
         tls = check_tls_files(settings)
         address = listening_url(listener, tls=tls is not None)
@@ -49,6 +53,7 @@ def serve(
             delivery=not no_delivery,
             environment={
                 "HANDOFF_DATABASE_URL": url,
+                "HANDOFF_MIGRATION_URL": "",  # what serves never learns how to be the owner
                 "HANDOFF_DATA_DIR": str(settings.data_dir.resolve()),
                 "HANDOFF_PUBLIC_URL": settings.public_url or "",
             },
@@ -56,7 +61,7 @@ def serve(
             received=received,
             tls=tls,
         )
-        asyncio.run(run_server(supervisor, settings, url, address, demo=demo))
+        asyncio.run(run_server(supervisor, settings, (owner_url, url), address, demo=demo))
     tell("Stopped.")
 
 
@@ -71,8 +76,11 @@ def check_tls_files(settings: Settings) -> tuple[Path, Path] | None:
     return settings.tls_certificate.resolve(), settings.tls_key.resolve()
 
 
-async def run_server(supervisor: Supervisor, settings: Settings, url: str, address: str, *, demo: bool) -> None:
-    """Runs until a signal; once it answers, says what to try."""
+async def run_server(
+    supervisor: Supervisor, settings: Settings, urls: tuple[str, str], address: str, *, demo: bool
+) -> None:
+    """Runs until a signal; once it answers, says what to try. ``urls`` are the owner's of the database, and ours."""
+    owner_url, url = urls
 
     async def when_ready() -> None:
         write_address(settings.data_dir, ADDRESS, address)
@@ -86,9 +94,12 @@ async def run_server(supervisor: Supervisor, settings: Settings, url: str, addre
         organization = "Organization/song-huong-hospital" if demo else "Organization/my-hospital"
         typer.echo(describe_server(settings, address, organization))
 
+    pruning = asyncio.create_task(keep_audit_young(owner_url, settings.audit_retention_days, supervisor.stop))
     try:
         await supervisor.run(when_ready)
     finally:
+        supervisor.stop.set()
+        await pruning
         remove_address(settings.data_dir, ADDRESS)
 
 

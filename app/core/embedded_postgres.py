@@ -20,6 +20,15 @@ from pathlib import Path
 from app.core.errors import Conflict, HandoffError
 
 SYSTEM_USER = "handoff"
+OWNER = "handoff"
+"""The database role that owns everything."""
+APPLICATION = "handoff_app"
+"""The one that serves; made by ``make_role``. Pollers see the transactions of both."""
+MAKE_ROLE = f"""
+DO $$ BEGIN IF to_regrole('{APPLICATION}') IS NULL THEN
+    CREATE ROLE {APPLICATION} LOGIN; GRANT pg_read_all_stats TO {APPLICATION};
+END IF; END $$
+"""
 SYSTEM_HOME = Path("/var/lib/handoff")
 LONGEST_SOCKET_DIRECTORY = 90
 """A Unix socket's path holds 107 bytes, and PostgreSQL adds its own name."""
@@ -96,10 +105,16 @@ def start_postgres(data_dir: Path) -> RunningPostgres:
         if not (layout.cluster / "PG_VERSION").exists():
             make_cluster(layout)
         start_cluster(layout)
+        make_role(layout)
     except BaseException:
         os.close(lock)
         raise
-    return RunningPostgres(f"postgresql://handoff@/postgres?host={layout.socket}", layout, lock)
+    return RunningPostgres(f"postgresql://{OWNER}@/postgres?host={layout.socket}", layout, lock)
+
+
+def serving_url(url: str) -> str:
+    """The address of the same database for the role that serves, and owns nothing."""
+    return url.replace(f"//{OWNER}@", f"//{APPLICATION}@", 1)
 
 
 def discard_postgres(data_dir: Path) -> None:
@@ -215,7 +230,7 @@ def make_cluster(layout: Layout) -> None:
     making = layout.home / "data.new"
     if making.exists():
         shutil.rmtree(making)
-    options = ("-U", "handoff", "-E", "UTF8", "--no-locale", "-A", "trust", "--no-instructions")
+    options = ("-U", OWNER, "-E", "UTF8", "--no-locale", "-A", "trust", "--no-instructions")
     run_tool(layout, "initdb", "-D", str(making), *options)
     making.rename(layout.cluster)
 
@@ -226,7 +241,7 @@ def start_cluster(layout: Layout) -> None:
     while True:
         try:
             if is_left_running(layout):
-                database = ("-h", str(layout.socket), "-U", "handoff", "-d", "postgres")
+                database = ("-h", str(layout.socket), "-U", OWNER, "-d", "postgres")
                 run_tool(layout, "psql", *database, "-c", "SELECT 1")
             else:
                 start_postmaster(layout)
@@ -237,6 +252,11 @@ def start_cluster(layout: Layout) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def make_role(layout: Layout) -> None:
+    """The role that serves, where it is missing."""
+    run_tool(layout, "psql", "-h", str(layout.socket), "-U", OWNER, "-d", "postgres", "-q", "-c", MAKE_ROLE)
 
 
 def start_postmaster(layout: Layout) -> None:

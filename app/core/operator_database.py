@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from app.core.data_dir import DATABASE, read_address, remove_address, write_address
-from app.core.embedded_postgres import start_postgres
+from app.core.embedded_postgres import serving_url, start_postgres
 from app.core.errors import Conflict, HandoffError
 from app.core.settings import Settings
 
@@ -14,23 +14,28 @@ PATIENCE = 30
 
 
 def find_database(settings: Settings) -> str:
-    """The address of a database that somebody runs. Raises HandoffError where nobody says one."""
+    """The address of a database that somebody runs, as who serves. Raises HandoffError where nobody says one."""
     if settings.database_url:
         return settings.database_url
     url = read_address(settings.data_dir, DATABASE)
     if url is None:
         raise HandoffError("There is no database: set HANDOFF_DATABASE_URL, or start `handoff serve` first")
-    return url
+    return serving_url(url)
+
+
+def application_url(settings: Settings, owner_url: str) -> str:
+    """The database under the role that serves; ``owner_url`` is what ``own_database`` gave."""
+    return settings.database_url or serving_url(owner_url)
 
 
 @contextmanager
 def own_database(settings: Settings) -> Iterator[str]:
-    """A database for as long as the block runs: one's own, else the embedded one, started for it.
+    """A database for as long as the block runs, as its owner: one's own, else the embedded one, started for it.
 
     Raises Conflict where another process owns the data directory.
     """
     if settings.database_url:
-        yield settings.database_url
+        yield settings.migration_url or settings.database_url
         return
     running = start_postgres(settings.data_dir)
     try:

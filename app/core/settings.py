@@ -23,6 +23,11 @@ class Settings(BaseSettings):
         default=None,
         description="A PostgreSQL of your own (15 to 18), postgresql://...; without it `serve` runs the embedded one.",
     )
+    migration_url: str | None = Field(
+        default=None,
+        description="The same database under the role that owns the tables, for `serve`, `handoff db upgrade` and "
+        "`handoff db prune`. Then HANDOFF_DATABASE_URL's role owns nothing, and can only add to the audit trail.",
+    )
     data_dir: Path = Field(
         default=Path("var"), description="Where the embedded PostgreSQL and the server's address are kept."
     )
@@ -149,6 +154,13 @@ class Settings(BaseSettings):
         ge=1,
         le=36_500,
         description="Days after which a dead letter no longer keeps its event; unset, it does until it is replayed.",
+    )
+    audit_retention_days: int | None = Field(
+        default=None,
+        ge=30,
+        le=36_500,
+        description="Days after which a whole month of the audit trail is dropped, by `serve` or `handoff db prune`. "
+        "Unset, for good.",
     )
     audit: Literal["buffered", "synchronous"] = Field(
         default="buffered",

@@ -1,6 +1,7 @@
 """read and search of AuditEvent, which is rendered from the trail: the operator's alone (access.md, Roles)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from app.access.interaction_rules import authorize, check_operator
@@ -89,3 +90,10 @@ def list_named(row: AuditRow) -> list[str]:
     """References to the resources that a row names, those apart that it knows by a hash."""
     own = [f"{row.type}/{row.resource_id}"] if row.type and row.resource_id and "~" not in row.resource_id else []
     return [*own, *row.given]
+
+
+async def list_rows(hub: Hub, query: list[tuple[str, str]], most: int) -> list[AuditRow]:
+    """For the operator's own command: up to ``most`` rows, the newest first. Raises Invalid, Unsupported."""
+    plan = parse_search(NAME, query, hub.settings, hub.base_url)
+    async with hub.pool.acquire() as connection:
+        return (await find_events(connection, SYSTEM, replace(plan, count=most), hub.trail.hasher))[:most]

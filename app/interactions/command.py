@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeVar
 
-import click
-
 from app.audit.access import Access, access_under_way
 from app.audit.address import Target
 from app.audit.record import record_access
+from app.core.command import COMMAND
 from app.core.database import open_pool
 from app.core.errors import HandoffError
-from app.core.operator_database import reach_database
+from app.core.operator_database import application_url, reach_database
 from app.core.progress import when_slow
 from app.core.settings import Settings
 from app.interactions.hub import Hub
@@ -45,15 +44,13 @@ def run_command(settings: Settings, work: Callable[[Hub], Awaitable[Result]]) ->
 
     with ExitStack() as stack:
         with when_slow("Starting the database"):
-            url = stack.enter_context(reach_database(settings))
+            url = application_url(settings, stack.enter_context(reach_database(settings)))
         return asyncio.run(run(url))
 
 
 async def record_command(hub: Hub, work: Callable[[Hub], Awaitable[Result]]) -> Result:
     """What ``work`` answers. The audit trail tells that the operator gave this command, and whether it failed."""
-    typed = click.get_current_context(silent=True)
-    words = typed.command_path.split()[1:] if typed else ["command"]
-    access = Access(Target(" ".join(["handoff", *words])))
+    access = Access(Target(f"handoff {COMMAND.get()}"))
     access.note_client(OPERATOR.client_id, OPERATOR.organization, OPERATOR.role)
     with access_under_way(access):
         try:
