@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from app.access.interaction_rules import authorize
+from app.access.redisclosure import notify_recipient
 from app.access.release import may_leave, release
 from app.core.caller import Scope
 from app.core.errors import Issue, Unsupported
@@ -84,7 +85,8 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)
     stored = check_present(found, name)
     content = subset_text(release(stored, unit.scope), subset)
-    return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), content)
+    issues = notify_recipient([stored], unit.scope)
+    return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), content, issues)
 
 
 def entry_content(stored: Stored, scope: Scope) -> str:
@@ -109,8 +111,9 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
     # Elements are named for the type that is searched; a summary is of every resource.
     beside = plan.subset if plan.subset and plan.subset.mode != "elements" else None
     entries += [entry_of(base_url, each, scope, beside, "include") for each in page.included]
-    if plan.issues:
-        entries.append(outcome_entry(dump(operation_outcome(plan.issues))))
+    issues = (*plan.issues, *notify_recipient((*page.matches, *page.included), scope))
+    if issues:
+        entries.append(outcome_entry(dump(operation_outcome(issues))))
     return bundle_text("searchset", links, entries, page.total)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from app.fhir.element_access import codes
 from app.fhir.references import parse_reference
 from app.referral.comparison import same
 from app.referral.labels import is_labelled
@@ -20,6 +21,12 @@ TOPICS = (STATUS_CHANGED, TASK_ASSIGNED, CARE_PLAN_CHANGED, OVERDUE)
 """What a compact webhook can ask for; the two below are the guide's and told to Subscriptions alone."""
 TASK_VERSION = "task-version"
 SERVICE_REQUEST_VERSION = "service-request-version"
+
+CONTACT_PROHIBITED = (
+    "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes",
+    "contacting-subject-prohibited",
+)
+ALWAYS_TOLD = ("task", "serviceRequest", "carePlan", "version", "contactProhibited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +118,18 @@ def status_facts(
 
 
 def references_of(task: Resource, service_request: Resource | None, version: int) -> Resource:
-    """The ids that every event of a Task carries."""
-    return {
+    """The ids that every event of a Task carries, and the warning that goes wherever contact might be sought."""
+    facts: Resource = {
         "task": f"Task/{task.get('id')}",
         "serviceRequest": name_request(task, service_request),
         "version": str(version),
     }
+    return {**facts, "contactProhibited": True} if is_contact_prohibited(service_request) else facts
+
+
+def is_contact_prohibited(service_request: Resource | None) -> bool:
+    """Whether the patient must not be contacted (SDOHCC-ServiceRequest, orderDetail): a matter of their safety."""
+    return CONTACT_PROHIBITED in codes(service_request or {}, "orderDetail")
 
 
 def name_request(task: Resource, service_request: Resource | None) -> str | None:
@@ -131,8 +144,8 @@ def name_request(task: Resource, service_request: Resource | None) -> str | None
 
 
 def ids_only(facts: Resource) -> Resource:
-    """All that a labelled resource may say."""
-    return {name: facts[name] for name in ("task", "serviceRequest", "carePlan", "version") if name in facts}
+    """All that a labelled resource may say; that the patient must not be contacted is said above all there."""
+    return {name: facts[name] for name in ALWAYS_TOLD if name in facts}
 
 
 def literal_of(element: Any) -> str | None:

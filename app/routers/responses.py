@@ -5,6 +5,7 @@ from email.utils import format_datetime
 
 from fastapi import Request, Response
 
+from app.access.redisclosure import notify_recipient
 from app.access.release import release
 from app.core.caller import Scope
 from app.core.errors import HandoffError, Issue
@@ -49,8 +50,11 @@ def version_headers(stored: Stored) -> dict[str, str]:
 
 
 def answer_resource(stored: Stored, scope: Scope, subset: Subset | None, *, pretty: bool) -> Response:
-    """A version, as read, or a part of it."""
-    return answer_text(subset_text(release(stored, scope), subset), 200, version_headers(stored), pretty=pretty)
+    """A version, as read, or a part of it; what may not be passed on says so in a Warning (RFC 7234, 5.5)."""
+    headers = version_headers(stored)
+    for issue in notify_recipient([stored], scope):
+        headers["Warning"] = f'299 - "{issue.diagnostics}"'
+    return answer_text(subset_text(release(stored, scope), subset), 200, headers, pretty=pretty)
 
 
 def answer_written(

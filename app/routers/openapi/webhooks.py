@@ -20,6 +20,7 @@ _BY: Json = {"type": "string", "description": "Whose client changed it: Organiza
 _TASK = {
     "task": {"type": "string", "description": "Task/id"},
     "serviceRequest": {"type": ["string", "null"], "description": "ServiceRequest/id, or an address elsewhere"},
+    "contactProhibited": {"const": True, "description": "There where the patient must not be contacted"},
 }
 _FACTS: dict[str, Json] = {
     STATUS_CHANGED: {

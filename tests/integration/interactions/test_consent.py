@@ -291,3 +291,23 @@ async def test_a_completed_task_keeps_its_time_whatever_the_consents_say(
     await change(hospital, given, status="inactive")
     assert await everything(ngo, [who, asked, tasked]) == [tasked]
     assert (await ngo.read(tasked))["status"] == "completed"
+
+
+async def test_what_must_not_be_passed_on_says_so(hospital: Caller, ngo: Caller) -> None:
+    substance = {"security": [{**VIOLENCE["security"][0], "code": "SUD"}]}
+    who, condition, asked, body = await prepare(hospital, **substance)
+    await hospital.create(consent(who, "ngo"))
+    await hospital.create(body)
+    answer = await ngo.get(f"/{condition}")
+    assert "42 CFR part 2" in answer.headers["warning"]
+    assert "warning" not in (await hospital.get(f"/{condition}")).headers
+    assert "warning" not in (await ngo.get(f"/{asked}")).headers
+    for query in ("Condition", "Condition?_count=50&_elements=code"):
+        *rest, notice = (await ngo.get(f"/{query}")).json()["entry"]
+        assert [each["resource"]["resourceType"] for each in rest] == ["Condition"]
+        assert notice["search"]["mode"] == "outcome"
+        assert "42 CFR part 2" in notice["resource"]["issue"][0]["diagnostics"]
+        assert len((await hospital.get(f"/{query}")).json()["entry"]) == 1
+    assert len((await ngo.get("/ServiceRequest")).json()["entry"]) == 1
+    [read] = await run_bundle(ngo, "batch", entry("GET", condition))
+    assert "42 CFR part 2" in read["response"]["outcome"]["issue"][0]["diagnostics"]

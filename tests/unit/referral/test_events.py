@@ -1,10 +1,20 @@
 """What subscribers hear of a change."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from app.referral.events import CARE_PLAN_CHANGED, STATUS_CHANGED, TASK_ASSIGNED, TOPICS, care_plan_events, task_events
+from app.referral.events import (
+    CARE_PLAN_CHANGED,
+    CONTACT_PROHIBITED,
+    STATUS_CHANGED,
+    TASK_ASSIGNED,
+    TOPICS,
+    care_plan_events,
+    overdue_events,
+    task_events,
+)
 from tests.unit.referral.samples import LABEL, care_plan, service_request, task, unassigned, untouched
 
 BY = "Organization/ngo"
@@ -153,3 +163,18 @@ def test_a_labelled_care_plan() -> None:
     [event] = care_plan_events(care_plan(meta=LABEL), care_plan(title=SECRET), version=4, by=BY)
     assert event.labelled
     assert event.body == {"carePlan": "CarePlan/c1", "version": "4"}
+
+
+def test_that_the_patient_must_not_be_contacted_is_always_told() -> None:
+    order = {"coding": [{"system": CONTACT_PROHIBITED[0], "code": CONTACT_PROHIBITED[1]}]}
+    asked = service_request(orderDetail=[{"text": "first"}, order])
+    for given in (task(), task(meta=LABEL)):
+        found = task_events(None, given, asked, version=1, by="Organization/hospital")
+        assert len(found) == 2
+        assert all(each.body["contactProhibited"] is True for each in found)
+        [event] = overdue_events(given, asked, datetime(2026, 11, 1, tzinfo=UTC), version=1)
+        assert event.body["contactProhibited"] is True
+    other = service_request(orderDetail=[{"coding": [{"system": "urn:x", "code": CONTACT_PROHIBITED[1]}]}])
+    for request in (None, other, service_request()):
+        found = task_events(None, task(), request, version=1, by="Organization/hospital")
+        assert not any("contactProhibited" in each.body for each in found)

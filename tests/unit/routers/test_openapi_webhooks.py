@@ -9,7 +9,7 @@ import pytest
 
 from app.delivery.claim import Claim
 from app.delivery.message import build_body
-from app.referral.events import TOPICS, EventFacts, care_plan_events, overdue_events, task_events
+from app.referral.events import CONTACT_PROHIBITED, TOPICS, EventFacts, care_plan_events, overdue_events, task_events
 from app.routers.openapi.document import build_document
 from tests.json_schema import find_faults
 
@@ -27,6 +27,11 @@ TASK: Json = {
 }
 PLAN: Json = {"resourceType": "CarePlan", "id": "c", "status": "active"}
 LABEL = {"meta": {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}}
+PROHIBITED: Json = {
+    "resourceType": "ServiceRequest",
+    "id": "s",
+    "orderDetail": [{"coding": [{"system": CONTACT_PROHIBITED[0], "code": CONTACT_PROHIBITED[1]}]}],
+}
 EVENTS = [
     *task_events(None, TASK, None, version=1, by="Organization/hospital"),
     *task_events(TASK, {**TASK, "status": "accepted"}, None, version=2, by="Organization/ngo"),
@@ -35,6 +40,8 @@ EVENTS = [
     *task_events(None, {key: TASK[key] for key in ("id", "status", "owner")}, None, version=1, by="Organization/h"),
     *care_plan_events(None, PLAN, version=1, by="Organization/hospital"),
     *care_plan_events(None, {**PLAN, **LABEL}, version=1, by="Organization/hospital"),
+    *task_events(None, {**TASK, **LABEL}, PROHIBITED, version=1, by="Organization/hospital"),
+    *task_events(None, TASK, PROHIBITED, version=1, by="Organization/hospital"),
     *overdue_events(TASK, None, datetime(2026, 11, 1, 8, 0, tzinfo=UTC), version=2),
     *overdue_events({**TASK, **LABEL}, None, datetime(2026, 11, 1, 8, 0, tzinfo=UTC), version=2),
 ]
