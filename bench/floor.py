@@ -22,7 +22,9 @@ SESSION = {
     "application_name": "handoff-bench",
     "jit": "off",
     "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
     "plan_cache_mode": "force_generic_plan",
+    "max_parallel_workers_per_gather": "0",
 }
 """As the server's own connections (app/core/database.py)."""
 

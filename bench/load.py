@@ -16,6 +16,8 @@ Row = tuple[Any, ...]
 
 HOSPITAL = "bench-hospital"
 PARTNERS = tuple(f"bench-ngo-{n}" for n in range(20))
+OBSERVER = "bench-observer"
+"""It owns nothing, and sees every second Patient with its Tasks and ServiceRequests."""
 STATUSES = ("requested", "accepted", "in-progress", "completed", "completed", "completed")
 BATCH = 5_000
 FAMILIES = ("Nguyễn", "Trần", "Lê", "Phạm", "Sok", "Chan", "Keo", "Võ", "Đặng", "Bùi")
@@ -27,6 +29,11 @@ CODE = {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code"
 def partner_of(n: int) -> str:
     """The owner of Task ``n``: the first partner has half of all Tasks, the others share the rest."""
     return PARTNERS[0] if n % 2 else PARTNERS[1 + n // 2 % (len(PARTNERS) - 1)]
+
+
+def audience_of(n: int) -> list[str]:
+    """Who beside the hospital sees what belongs to Task ``n``."""
+    return [partner_of(n), OBSERVER] if n // 2 % 2 else [partner_of(n)]
 
 
 def make_patient(n: int) -> Resource:
@@ -92,15 +99,15 @@ def column_order(name: str) -> list[str]:
 def build_resources(n: int) -> Iterator[tuple[str, str, Resource, Row]]:
     """(type, id, resource, row) of everything about Task ``n``; its Patient comes with the even ones."""
     at = BEGINNING + timedelta(seconds=n)
-    partner = partner_of(n)
+    audience = audience_of(n)
     referral = f"ServiceRequest/bench-request-{n}"
     if n % 2 == 0:
         key, patient = f"bench-patient-{n // 2}", make_patient(n // 2)
-        yield "Patient", key, patient, build_row(patient, key, at, sorted({partner, partner_of(n + 1)}), ())
+        yield "Patient", key, patient, build_row(patient, key, at, sorted({*audience, partner_of(n + 1)}), ())
     key, request = f"bench-request-{n}", make_request(n)
-    yield "ServiceRequest", key, request, build_row(request, key, at, [partner], (referral,))
+    yield "ServiceRequest", key, request, build_row(request, key, at, audience, (referral,))
     key, task = f"bench-task-{n}", make_task(n)
-    yield "Task", key, task, build_row(task, key, at, [partner], (referral, HOSPITAL, partner))
+    yield "Task", key, task, build_row(task, key, at, audience, (referral, HOSPITAL, partner_of(n)))
 
 
 def list_members(n: int) -> list[Row]:

@@ -15,7 +15,7 @@ import psutil
 from app.access.clients import generate_key, load_client, register_client
 from app.access.tokens import issue_token
 from app.core.data_dir import ADDRESS, load_secret_key, read_address
-from app.core.embedded_postgres import start_postgres
+from app.core.embedded_postgres import RunningPostgres, start_postgres
 from app.core.settings import Settings
 from app.interactions.command import open_hub
 from app.interactions.operate import ensure_organization
@@ -89,34 +89,40 @@ def open_stage(directory: Path, workers: int) -> Iterator[Stage]:
     running = start_postgres(directory)
     try:
         upgrade_database(running.url)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")} | {
-            "HANDOFF_DATABASE_URL": running.url,
-            "HANDOFF_DATA_DIR": str(directory),
-            "HANDOFF_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-            "HANDOFF_WEBHOOK_ALLOW_HTTP": "true",
-            "HANDOFF_RATE_LIMIT": "0",
-        }
-        began = time.monotonic()
-        command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--workers", str(workers)]
-        server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        try:
-            address = wait_for_address(directory, server)
-            ready = time.monotonic() - began
-            number = int((running.layout.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
-            settings = Settings(
-                data_dir=directory,
-                database_url=running.url,
-                public_url=address,
-                webhook_allowed_networks="127.0.0.0/8",
-                webhook_allow_http=True,
-            )
-            postgres, process = psutil.Process(number), psutil.Process(server.pid)
-            yield Stage(settings, running.url, address, process, postgres, ready)
-        finally:
-            server.terminate()
-            server.wait(PATIENCE)
+        with open_server(directory, running, running.url, workers) as stage:
+            yield stage
     finally:
         running.destroy()
+
+
+@contextmanager
+def open_server(directory: Path, running: RunningPostgres, url: str, workers: int) -> Iterator[Stage]:
+    """A server on one database of this PostgreSQL; what it keeps on disk is in ``directory``."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")} | {
+        "HANDOFF_DATABASE_URL": url,
+        "HANDOFF_DATA_DIR": str(directory),
+        "HANDOFF_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "HANDOFF_WEBHOOK_ALLOW_HTTP": "true",
+        "HANDOFF_RATE_LIMIT": "0",
+    }
+    began = time.monotonic()
+    command = [sys.executable, "-m", "app.cli", "serve", "--port", "0", "--workers", str(workers)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        address = wait_for_address(directory, server)
+        ready = time.monotonic() - began
+        number = int((running.layout.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        settings = Settings(
+            data_dir=directory,
+            database_url=url,
+            public_url=address,
+            webhook_allowed_networks="127.0.0.0/8",
+            webhook_allow_http=True,
+        )
+        yield Stage(settings, url, address, psutil.Process(server.pid), psutil.Process(number), ready)
+    finally:
+        server.terminate()
+        server.wait(PATIENCE)
 
 
 def wait_for_address(directory: Path, server: subprocess.Popen[bytes]) -> str:

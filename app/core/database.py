@@ -25,6 +25,10 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
             "enable_seqscan": "off",
             # Planning a statement of ours costs more than running it.
             "plan_cache_mode": "force_generic_plan",
+            # A bitmap reads every match before it gives the first row; a page needs few.
+            "enable_bitmapscan": "off",
+            # Starting a parallel worker takes longer than most of our statements.
+            "max_parallel_workers_per_gather": "0",
             "timezone": "UTC",
             "statement_timeout": str(int(statement_timeout * 1000)),
         },

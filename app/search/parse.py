@@ -24,7 +24,7 @@ from app.search.plan import (
     SearchPlan,
     SortKey,
 )
-from app.search.sorting import BY_ID, parse_sort, write_order
+from app.search.sorting import choose_order, parse_sort, write_order
 
 ALIASES = {"_lastupdated": "_lastUpdated"}
 """Misspellings of the guide's own examples (fhir-requirements.md, 5.4)."""
@@ -50,7 +50,7 @@ class Draft:
     settings: Settings
     base: str
     criteria: list[Criterion] = field(default_factory=list)
-    sort: tuple[SortKey, ...] = BY_ID
+    sort: tuple[SortKey, ...] = ()
     count: int = 0
     cursor: Cursor | None = None
     includes: list[Include] = field(default_factory=list)
@@ -99,6 +99,7 @@ def parse_search(
             continue
         if key != "_cursor":
             understood.append((f"{key}:{modifier}" if modifier else key, value))
+    draft.sort = draft.sort or choose_order(draft.criteria)
     return SearchPlan(
         type=resource_type,
         criteria=tuple(draft.criteria),

@@ -141,12 +141,14 @@ KeyValue = str | datetime | Decimal | None
 class SortKey:
     """One key of the order: a search parameter, or without one ``_id`` or ``_lastUpdated``.
 
-    Of several values the one counts that comes first in this direction; who has none comes last in either.
+    Of several values the one counts that comes first in this direction, of those alone that ``within`` matches; who
+    has none comes last in either.
     """
 
     code: str
     descending: bool
     parameter: SearchParameter | None = None
+    within: StringCriterion | None = None
 
     @property
     def value_type(self) -> type:

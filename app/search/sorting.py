@@ -2,13 +2,32 @@
 
 from app.core.errors import Invalid, Unsupported
 from app.fhir.registry import ResourceType
-from app.search.plan import SortKey
+from app.search.plan import Criterion, LastUpdatedCriterion, SortKey, StringCriterion
 
 MOST_KEYS = 5
 """The cursor carries a value of each, up to 200 characters long, in an address of 8 KiB."""
 
 BY_ID = (SortKey("_id", False),)
-"""The order without ``_sort``: it stands still whatever is updated meanwhile."""
+"""An order that stands still whatever is updated meanwhile."""
+
+
+def choose_order(criteria: list[Criterion]) -> tuple[SortKey, ...]:
+    """The order without ``_sort``: by the text that was found, where a search is for the beginning of one text; else
+    by id.
+
+    The index has the texts in order, so a page costs the same however many match. R4 leaves the order to the server.
+    """
+    found = [each for each in criteria if isinstance(each, StringCriterion)]
+    others = (each for each in criteria if not isinstance(each, StringCriterion | LastUpdatedCriterion))
+    if len(found) == 1 and found[0].mode == "prefix" and len(found[0].values) == 1 and not any(map(is_narrow, others)):
+        return (SortKey(found[0].parameter.code, False, found[0].parameter, found[0]), *BY_ID)
+    return BY_ID
+
+
+def is_narrow(criterion: Criterion) -> bool:
+    """Whether an index may find few by it: then these are better read first."""
+    parameter = getattr(criterion, "parameter", None)
+    return parameter is None or parameter.in_rows or parameter.kind == "reference"
 
 
 def parse_sort(resource_type: ResourceType, value: str, aliases: dict[str, str]) -> tuple[SortKey, ...]:
@@ -43,4 +62,4 @@ def find_key(resource_type: ResourceType, text: str, aliases: dict[str, str]) ->
 
 def write_order(keys: tuple[SortKey, ...]) -> str:
     """The order as ``_sort`` would say it, the id included."""
-    return ",".join(f"-{each.code}" if each.descending else each.code for each in keys)
+    return ",".join(f"{'-' if each.descending else ''}{each.code}{':found' if each.within else ''}" for each in keys)

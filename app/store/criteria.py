@@ -1,6 +1,6 @@
 """Turns one criterion of a search plan into an SQL condition on the row ``r``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.fhir.registry import SearchParameter
@@ -70,9 +70,14 @@ NUMBER_COMPARISONS = {
 
 @dataclass
 class Binder:
-    """The parameters of a statement in the making."""
+    """The parameters of a statement in the making.
+
+    ``by_row`` asks of each row whether it has a child row, where otherwise the ids of all that have one are gathered:
+    for rows that come in an order anyway, and for what is turned round.
+    """
 
     values: list[Any] = field(default_factory=list)
+    by_row: bool = False
 
     def add(self, value: Any, cast: str = "text") -> str:
         """The placeholder of a value."""
@@ -84,6 +89,10 @@ class Binder:
         if len(values) == 1:
             return f"= {self.add(values[0])}"
         return f"= ANY({self.add(list(values), 'text[]')})"
+
+    def asking_rows(self) -> "Binder":
+        """The same parameters, by row."""
+        return replace(self, by_row=True)
 
 
 def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -> str:
@@ -98,28 +107,45 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
         case MissingCriterion(parameter, missing):
             return render_missing(parameter, missing, resource_type)
         case NotCriterion(inner):
-            return f"({render_criterion(inner, resource_type, binder)}) IS NOT TRUE"
-        case TokenCriterion(parameter, values):
-            return render_token(parameter, values, resource_type, binder)
-        case ReferenceCriterion(parameter, targets):
-            return render_value(parameter, "target", binder.one_of(targets), resource_type)
-        case UriCriterion(parameter, uris):
-            return render_value(parameter, "target", binder.one_of(uris), resource_type)
+            return f"({render_criterion(inner, resource_type, binder.asking_rows())}) IS NOT TRUE"
         case CanonicalCriterion(url, version, names):
             return any_of(
-                f"({render_value(url, 'target', binder.one_of((name,)), resource_type)} AND "
-                f"{render_value(version, 'code', binder.one_of((of,)), resource_type) if of else 'true'})"
+                f"({render_criterion(UriCriterion(url, (name,)), resource_type, binder)} AND "
+                f"{render_token(version, (TokenValue(None, of),), binder) if of else 'true'})"
                 for name, of in names
             )
-        case StringCriterion():
-            return render_string(criterion, resource_type, binder)
-        case NumberCriterion(parameter, ranges):
-            return in_children(parameter, resource_type, any_of(number_condition(each, binder) for each in ranges))
-        case DateCriterion(parameter, intervals):
-            return render_date(parameter, intervals, resource_type, binder)
-        case CompositeCriterion(parameter, pairs):
-            conditions = any_of(pair_condition(first, second, binder) for first, second in pairs)
-            return in_children(parameter, resource_type, conditions)
+    if criterion.parameter.in_rows:
+        condition = children_condition(criterion, binder)
+        return in_children(criterion.parameter, resource_type, condition, by_row=binder.by_row)
+    return render_column(criterion, binder)
+
+
+def render_column(criterion: RowCriterion | CompositeCriterion, binder: Binder) -> str:
+    """A comparison with the parameter's own columns."""
+    names = [f"r.{name}" for name in column_names(criterion.parameter)]
+    match criterion:
+        case TokenCriterion(parameter, values):
+            return render_token(parameter, values, binder)
+        case ReferenceCriterion(_, targets) | UriCriterion(_, targets):
+            return f"{names[0]} {binder.one_of(targets)}"
+        case DateCriterion(_, intervals):
+            low, high = names
+            return any_of(compare(COMPARISONS[each.comparator], each, binder, low=low, high=high) for each in intervals)
+    raise TypeError(f"{criterion.parameter.code} has child rows alone")
+
+
+def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], binder: Binder) -> str:
+    """On the parameter's own column, which holds a code without its system."""
+    codes = tuple(value.code for value in values if value.code is not None)
+    if len(codes) == len(values) and all(value.system is None for value in values):
+        return f"r.{column_names(parameter)[0]} {binder.one_of(codes)}"
+    return f"r.{column_names(parameter)[0]} IS NOT NULL"
+
+
+def render_missing(parameter: SearchParameter, missing: bool, resource_type: str) -> str:
+    if parameter.in_rows:
+        return f"{in_children(parameter, resource_type, 'true', by_row=True)} IS {'NOT ' if missing else ''}TRUE"
+    return f"r.{column_names(parameter)[0]} IS {'' if missing else 'NOT '}NULL"
 
 
 def any_of(conditions: Any) -> str:
@@ -135,48 +161,33 @@ def compare(template: str, interval: Interval, binder: Binder, **columns: str) -
     return template.format(**columns)
 
 
-def in_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
-    """Whether a child row of the parameter meets the condition (written on ``c``)."""
-    table = CHILD_TABLES[parameter.row_kind].name
+def select_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
+    """The ids of child rows that meet a condition written on ``c``."""
     return (
-        f"r.id IN (SELECT c.id FROM {table} c WHERE c.type = '{resource_type}' "
-        f"AND c.parameter = '{parameter.stored_as}' AND {condition})"
+        f"SELECT c.id FROM {CHILD_TABLES[parameter.row_kind].name} c WHERE c.type = '{resource_type}' "
+        f"AND c.parameter = '{parameter.stored_as}' AND {condition}"
     )
 
 
-def render_value(parameter: SearchParameter, column: str, comparison: str, resource_type: str) -> str:
-    """A comparison with the parameter's own column, or with its child rows."""
-    if parameter.in_rows:
-        return in_children(parameter, resource_type, f"c.{column} {comparison}")
-    return f"r.{column_names(parameter)[0]} {comparison}"
+def in_children(parameter: SearchParameter, resource_type: str, condition: str, *, by_row: bool = False) -> str:
+    """Whether a child row of the parameter meets the condition; by row it is NULL where none does."""
+    if not by_row:
+        return f"r.id IN ({select_children(parameter, resource_type, condition)})"
+    # No EXISTS, which the planner may turn into a join that gathers all of them first; IS TRUE keeps it to the index
+    # by resource, whose few rows it compares, instead of running through all that have such a value.
+    asked = select_children(parameter, resource_type, f"c.id = r.id AND ({condition}) IS TRUE")
+    return f"({asked.replace('SELECT c.id', 'SELECT true', 1)} LIMIT 1)"
 
 
-def render_missing(parameter: SearchParameter, missing: bool, resource_type: str) -> str:
-    if parameter.in_rows:
-        found = in_children(parameter, resource_type, "true")
-        return f"NOT {found}" if missing else found
-    return f"r.{column_names(parameter)[0]} IS {'' if missing else 'NOT '}NULL"
-
-
-def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], resource_type: str, binder: Binder) -> str:
-    codes = tuple(value.code for value in values if value.code is not None)
-    if len(codes) == len(values) and all(value.system is None for value in values):
-        return render_value(parameter, "code", binder.one_of(codes), resource_type)
-    if not parameter.in_rows:
-        return render_missing(parameter, False, resource_type)
-    return any_of(in_children(parameter, resource_type, token_condition(value, binder)) for value in values)
-
-
-def pair_condition(first: TokenCriterion, second: RowCriterion, binder: Binder) -> str:
-    """On a row ``c`` of a composite: its key, then its value."""
-    keys = any_of(token_condition(each, binder, "key_") for each in first.values)
-    return f"({keys} AND {value_condition(second, binder)})"
-
-
-def value_condition(criterion: RowCriterion, binder: Binder) -> str:
-    """On the value columns of a composite's row ``c``."""
+def children_condition(
+    criterion: RowCriterion | CompositeCriterion, binder: Binder, low: str = "c.low", high: str = "c.high"
+) -> str:
+    """On a child row ``c``, whose dates stand in the columns ``low`` and ``high``."""
     match criterion:
         case TokenCriterion(_, tokens):
+            codes = tuple(each.code for each in tokens if each.code is not None and each.system is None)
+            if len(codes) == len(tokens):
+                return f"c.code {binder.one_of(codes)}"
             return any_of(token_condition(each, binder) for each in tokens)
         case ReferenceCriterion(_, targets) | UriCriterion(_, targets):
             return f"c.target {binder.one_of(targets)}"
@@ -185,9 +196,15 @@ def value_condition(criterion: RowCriterion, binder: Binder) -> str:
         case NumberCriterion(_, ranges):
             return any_of(number_condition(each, binder) for each in ranges)
         case DateCriterion(_, intervals):
-            return any_of(
-                compare(COMPARISONS[each.comparator], each, binder, low="c.since", high="c.until") for each in intervals
-            )
+            return any_of(compare(COMPARISONS[each.comparator], each, binder, low=low, high=high) for each in intervals)
+        case CompositeCriterion(_, pairs):
+            return any_of(pair_condition(first, second, binder) for first, second in pairs)
+
+
+def pair_condition(first: TokenCriterion, second: RowCriterion, binder: Binder) -> str:
+    """On a row ``c`` of a composite: its key, then its value."""
+    keys = any_of(token_condition(each, binder, "key_") for each in first.values)
+    return f"({keys} AND {children_condition(second, binder, 'c.since', 'c.until')})"
 
 
 def token_condition(value: TokenValue, binder: Binder, prefix: str = "") -> str:
@@ -198,11 +215,6 @@ def token_condition(value: TokenValue, binder: Binder, prefix: str = "") -> str:
     if value.system is not None:
         parts.append(f"c.{prefix}system = {binder.add(value.system)}")
     return " AND ".join(parts)
-
-
-def render_string(criterion: StringCriterion, resource_type: str, binder: Binder) -> str:
-    conditions = any_of(string_condition(criterion.mode, value, binder) for value in criterion.values)
-    return in_children(criterion.parameter, resource_type, conditions)
 
 
 def string_condition(mode: str, value: str, binder: Binder) -> str:
@@ -217,12 +229,6 @@ def string_condition(mode: str, value: str, binder: Binder) -> str:
     if len(value) > INDEXED_PREFIX:
         condition += f" AND starts_with(c.folded, {binder.add(value)})"
     return condition
-
-
-def render_date(parameter: SearchParameter, intervals: tuple[Interval, ...], resource_type: str, binder: Binder) -> str:
-    low, high = ("c.low", "c.high") if parameter.in_rows else (f"r.{name}" for name in column_names(parameter))
-    condition = any_of(compare(COMPARISONS[each.comparator], each, binder, low=low, high=high) for each in intervals)
-    return in_children(parameter, resource_type, condition) if parameter.in_rows else condition
 
 
 def number_condition(wanted: NumberRange, binder: Binder) -> str:

@@ -9,10 +9,11 @@ from app.core.database import Connection
 from app.core.errors import TooCostly
 from app.fhir.registry import TYPES
 from app.models.resources import column_names
-from app.search.plan import Cursor, SearchPlan
+from app.search.plan import Cursor, Include, SearchPlan
 from app.search.sorting import write_order
-from app.store.criteria import Binder, render_criterion, render_value
-from app.store.order import render_beyond, render_keys
+from app.store.criteria import Binder, render_criterion, select_children
+from app.store.looks import list_looks, render_looks, render_unless_chosen, render_walked
+from app.store.order import render_beyond, render_keys, walk_texts
 from app.store.read import load_resources, read_row
 from app.store.rows import Key, Stored
 from app.store.statements import audience_parameter, filter_visible, row_columns
@@ -33,9 +34,8 @@ class Page:
 
 
 def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, binder: Binder) -> list[str]:
-    """What every match meets, on whatever page: first of all that the scope sees it."""
+    """What every match meets beside the criteria, on whatever page: first of all that the scope sees it."""
     conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
-    conditions += [render_criterion(each, plan.type, binder) for each in plan.criteria]
     if mark:
         conditions.append(f"r.last_updated < {binder.add(mark, 'timestamptz')}")
     return conditions
@@ -51,14 +51,27 @@ def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) 
     keys = render_keys(plan.type, plan.sort)
     if plan.cursor:
         conditions.append(render_beyond(keys, plan.cursor.values, binder))
-    extra = [each.expression for each in keys if each.nullable]
-    extra += [f"r.{column_names(each.parameter)[0]}" for each in plan.includes if not each.parameter.in_rows]
-    statement = (
-        f"SELECT {', '.join([row_columns(plan.type), *extra])} "
-        f"FROM {TYPES[plan.type].table} r{''.join(each.join for each in keys)} WHERE {' AND '.join(conditions)} "
-        f"ORDER BY {', '.join(each.rule for each in keys)} LIMIT {binder.add(plan.count + 1, 'bigint')}"
-    )
-    return statement, binder.values
+    columns = [row_columns(plan.type), *(f"{each.expression} AS {each.name}" for each in keys if each.key.parameter)]
+    single = [each.parameter for each in plan.includes if not each.parameter.in_rows]
+    columns += [f"r.{column_names(each)[0]} AS include{n}" for n, each in enumerate(single)]
+    within = plan.sort[0].within
+    table = walk_texts(plan.type, within, binder) if within else f"{TYPES[plan.type].table} r"
+    source = f"FROM {table}{''.join(each.join for each in keys)}"
+    limit = f"LIMIT {binder.add(plan.count + 1, 'bigint')}"
+    page = f"ORDER BY {', '.join(f'{each.expression} {each.direction}' for each in keys)} {limit}"
+
+    def select(criteria: list[str]) -> str:
+        return f"SELECT {', '.join(columns)} {source} WHERE {' AND '.join([*conditions, *criteria])}"
+
+    looks = list_looks(plan, binder)
+    if not looks:
+        rest = [each for each in plan.criteria if each is not within]
+        return f"{select([render_criterion(each, plan.type, binder) for each in rest])} {page}", binder.values
+    few = select(["r.id = ANY((SELECT ids FROM chosen)::text[])", *render_unless_chosen(plan, looks, binder)])
+    many = select(["(SELECT look FROM chosen) IS NULL", *render_walked(plan, looks, binder)])
+    order = ", ".join(f"{each.name} {each.direction}" for each in keys)
+    found = f"({few}) UNION ALL ({many} {page})"
+    return f"{render_looks(looks)} SELECT * FROM ({found}) found ORDER BY {order} {limit}", binder.values
 
 
 def read_cursor(plan: SearchPlan, row: Any, mark: datetime | None) -> Cursor:
@@ -107,7 +120,8 @@ async def search_resources(
 async def count_matches(connection: Connection, scope: Scope, plan: SearchPlan, mark: datetime | None) -> int:
     """How many matches the scope sees on all pages."""
     binder = Binder([audience_parameter(scope)])
-    conditions = " AND ".join(render_conditions(plan, scope, mark, binder))
+    criteria = [render_criterion(each, plan.type, binder) for each in plan.criteria]
+    conditions = " AND ".join([*render_conditions(plan, scope, mark, binder), *criteria])
     found = await connection.fetchval(
         f"SELECT count(*) FROM {TYPES[plan.type].table} r WHERE {conditions}", *binder.values
     )
@@ -153,20 +167,36 @@ def check_included(number: int, most: int) -> None:
         raise TooCostly(f"This page would include more than {most} resources: lower _count", ("_include",))
 
 
+def render_referring(include: Include, targets: str) -> str:
+    """Whether the row ``r`` refers to one of the targets."""
+    if include.parameter.in_rows:
+        # Gathered first, target by target: the planner cannot know that few refer to the matches of one page.
+        one = select_children(include.parameter, include.type, "c.target = wanted.target")
+        each = f"unnest({targets}) wanted(target) CROSS JOIN LATERAL ({one} OFFSET 0) c"
+        return f"r.id = ANY(ARRAY(SELECT c.id FROM {each}))"
+    return f"r.{column_names(include.parameter)[0]} = ANY({targets})"
+
+
 async def load_referring(
     connection: Connection, scope: Scope, plan: SearchPlan, matches: list[Stored], most: int
 ) -> dict[Key, Stored]:
     """What the scope sees of the resources that refer to the matches, at most one more than ``most`` of each kind."""
+    statement, values = render_returning(plan, scope, [each.reference for each in matches], most)
+    rows = await connection.fetch(statement, *values)
+    matched = {each.key for each in matches}
+    found = {stored.key: stored for stored in map(read_row, rows)}
+    return {key: stored for key, stored in found.items() if key not in matched}
+
+
+def render_returning(plan: SearchPlan, scope: Scope, references: list[str], most: int) -> tuple[str, list[object]]:
+    """The statement that finds what refers to the matches, and its parameters."""
     binder = Binder([audience_parameter(scope)])
-    targets = binder.add([each.reference for each in matches], "text[]")
+    targets = binder.add(references, "text[]")
     limit = binder.add(most + 1, "bigint")
     parts = [
         f"(SELECT {row_columns(each.type)} FROM {TYPES[each.type].table} r WHERE NOT r.deleted "
         f"AND {filter_visible(each.type, scope, 1)} "
-        f"AND {render_value(each.parameter, 'target', f'= ANY({targets})', each.type)} LIMIT {limit})"
+        f"AND {render_referring(each, targets)} LIMIT {limit})"
         for each in plan.revincludes
     ]
-    rows = await connection.fetch(" UNION ALL ".join(parts), *binder.values)
-    matched = {each.key for each in matches}
-    found = {stored.key: stored for stored in map(read_row, rows)}
-    return {key: stored for key, stored in found.items() if key not in matched}
+    return " UNION ALL ".join(parts), binder.values

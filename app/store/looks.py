@@ -1,0 +1,168 @@
+"""Looks first whether few resources meet one criterion, so that a search costs the same among many as among few.
+
+A prepared plan is made without knowing the values: it cannot tell a name that thousands bear from one that nobody
+bears. So the statement looks itself. Where a look finds few ids, these alone are read and put in order; where every
+look finds more, the rows are walked in the order of the answer, asked one by one, until a page is full
+(docs/decisions/0013-looks.md).
+"""
+
+from dataclasses import dataclass, replace
+
+from app.fhir.registry import TYPES
+from app.search.plan import (
+    OPEN_BELOW,
+    CompositeCriterion,
+    Criterion,
+    DateCriterion,
+    IdCriterion,
+    LastUpdatedCriterion,
+    NumberCriterion,
+    ReferenceCriterion,
+    RowCriterion,
+    SearchPlan,
+    StringCriterion,
+    TokenCriterion,
+    UriCriterion,
+)
+from app.store.criteria import Binder, children_condition, render_criterion, select_children
+
+FEW = 1_000
+"""Ids read one by one; with more, one row in a thousand or more of a million matches, and a walk soon fills a page."""
+
+BY_VALUE = (
+    TokenCriterion,
+    ReferenceCriterion,
+    UriCriterion,
+    StringCriterion,
+    NumberCriterion,
+    DateCriterion,
+    CompositeCriterion,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Up to one more than FEW ids that meet these criteria, by an index."""
+
+    criteria: tuple[Criterion, ...]
+    select: str
+
+    @property
+    def limited(self) -> str:
+        return f"{self.select} LIMIT {FEW + 1}"
+
+
+def list_looks(plan: SearchPlan, binder: Binder) -> list[Look]:
+    """One for each criterion on child rows, and one by the columns of a hot index or by time.
+
+    None where an id is asked for, nor where all matches have to be read anyway, to be sorted.
+    """
+    if plan.sort[0].parameter or any(isinstance(each, IdCriterion) for each in plan.criteria):
+        return []
+    looks = [look for each in plan.criteria if (look := look_at_children(plan, each, binder))]
+    if not is_in_index_order(plan) and (columns := look_at_columns(plan, binder)):
+        looks.append(columns)
+    return looks
+
+
+def look_at_children(plan: SearchPlan, criterion: Criterion, binder: Binder) -> Look | None:
+    if not isinstance(criterion, BY_VALUE) or not criterion.parameter.in_rows:
+        return None
+    if isinstance(criterion, StringCriterion) and criterion.mode != "prefix":
+        return None  # no index knows what a text contains
+    # An index runs through one range at a time.
+    conditions = [children_condition(each, binder) for each in split_criterion(criterion)]
+    selects = (select_children(criterion.parameter, plan.type, each) for each in conditions)
+    return Look((criterion,), " UNION ALL ".join(selects))
+
+
+def split_criterion(criterion: RowCriterion | CompositeCriterion) -> list[RowCriterion | CompositeCriterion]:
+    """A criterion for each of the values, but for those that are compared with all of them at once."""
+    match criterion:
+        case StringCriterion(_, values):
+            return [replace(criterion, values=(each,)) for each in values]
+        case TokenCriterion(_, tokens) if any(each.system is not None for each in tokens):
+            return [replace(criterion, values=(each,)) for each in tokens]
+        case NumberCriterion(_, ranges):
+            return [replace(criterion, ranges=(each,)) for each in ranges]
+        case DateCriterion(_, intervals):
+            return [replace(criterion, intervals=(each,)) for each in intervals]
+        case CompositeCriterion(_, pairs):
+            return [replace(criterion, pairs=(each,)) for each in pairs]
+    return [criterion]
+
+
+def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
+    """By the hot index of which the search names most columns, from the first on, and the lower bounds in time."""
+    compared = {
+        each.parameter.code: each for each in plan.criteria if isinstance(each, TokenCriterion | ReferenceCriterion)
+    }
+    times: list[Criterion] = [each for each in plan.criteria if isinstance(each, LastUpdatedCriterion) and bounds(each)]
+    best: list[Criterion] = []
+    for codes in TYPES[plan.type].hot_indexes:
+        found: list[Criterion] = []
+        for code in codes:
+            if code not in compared:
+                break
+            found.append(compared[code])
+        best = max(best, found, key=len)
+    if not best and (not times or plan.sort[0].code == "_lastUpdated"):
+        return None
+    criteria = (*best, *times)
+    conditions = " AND ".join(render_criterion(each, plan.type, binder) for each in criteria)
+    return Look(criteria, f"SELECT r.id FROM {TYPES[plan.type].table} r WHERE {conditions}")
+
+
+def bounds(criterion: LastUpdatedCriterion) -> bool:
+    """Whether it has a lower bound, above which an index may find few."""
+    return all(each.comparator not in OPEN_BELOW for each in criterion.intervals)
+
+
+def is_in_index_order(plan: SearchPlan) -> bool:
+    """Whether a hot index has the matches in the order of the answer: each of its columns compared with one value."""
+    single = {
+        each.parameter.code
+        for each in plan.criteria
+        if (isinstance(each, ReferenceCriterion) and len(each.targets) == 1)
+        or (
+            isinstance(each, TokenCriterion)
+            and len(each.values) == 1
+            and each.values[0].code
+            and not each.values[0].system
+        )
+    }
+    hot = any(set(codes) <= single for codes in TYPES[plan.type].hot_indexes)
+    return hot and plan.sort[0].code == "_lastUpdated" and len(plan.sort) == 2
+
+
+def render_looks(looks: list[Look]) -> str:
+    """The CTE ``chosen``: of the first look that finds few, its number and ids; NULL where none does."""
+    named = ", ".join(f"look{n} AS MATERIALIZED ({each.limited})" for n, each in enumerate(looks))
+    which = " ".join(f"WHEN (SELECT count(*) FROM look{n}) <= {FEW} THEN {n}" for n in range(len(looks)))
+    ids = " ".join(f"WHEN {n} THEN ARRAY(SELECT id FROM look{n})" for n in range(len(looks)))
+    return (
+        f"WITH {named}, first AS MATERIALIZED (SELECT CASE {which} END AS look), "
+        f"chosen AS MATERIALIZED (SELECT look, CASE look {ids} END AS ids FROM first)"
+    )
+
+
+def render_unless_chosen(plan: SearchPlan, looks: list[Look], binder: Binder) -> list[str]:
+    """The criteria, where those of the chosen look are known to be met."""
+    number = {id(criterion): n for n, look in enumerate(looks) for criterion in look.criteria}
+    conditions = []
+    for each in plan.criteria:
+        condition = render_criterion(each, plan.type, binder.asking_rows())
+        known = f"(SELECT look FROM chosen) = {number[id(each)]} OR " if id(each) in number else ""
+        conditions.append(f"({known}{condition})")
+    return conditions
+
+
+def render_walked(plan: SearchPlan, looks: list[Look], binder: Binder) -> list[str]:
+    """The criteria, asked of each row in turn: no index but that of the order may serve those that many meet."""
+    common = {id(criterion) for look in looks for criterion in look.criteria}
+    conditions = []
+    for each in plan.criteria:
+        condition = render_criterion(each, plan.type, binder.asking_rows())
+        ordered = isinstance(each, LastUpdatedCriterion) and plan.sort[0].code == "_lastUpdated"
+        conditions.append(f"({condition}) IS TRUE" if id(each) in common and not ordered else condition)
+    return conditions
