@@ -43,6 +43,7 @@ soak: install ## Run the long forms of the tests, the failed ones first; run aga
 
 bench: install ## Measure; FULL=1 with 1,000,000 Tasks
 	$(BIN)/python -m bench $(if $(FULL),--full)
+	$(if $(FULL),$(BIN)/python -m bench.million)
 
 lock: install ## Resolve the dependencies of pyproject.toml anew, for Python 3.11 to 3.13
 	$(LOCK) --output-file requirements.txt

@@ -23,7 +23,8 @@ import asyncpg
 import psutil
 
 from bench.cases import CASES, Bench, Case
-from bench.load import HOSPITAL, PARTNERS, load_tasks
+from bench.growth import grow_tasks
+from bench.load import HOSPITAL, PARTNERS
 from bench.stage import Stage, make_organizations, open_stage
 from bench.webhooks import measure_webhooks
 
@@ -70,7 +71,7 @@ async def run_cases(stage: Stage, options: argparse.Namespace, directory: Path) 
     tasks = 1_000_000 if options.full else 10_000
     connection = await asyncpg.connect(stage.url)
     print(f"Loading {tasks:,} Tasks", file=sys.stderr)
-    await load_tasks(connection, tasks)
+    await grow_tasks(connection, tasks)
     await connection.execute("VACUUM ANALYZE")
     await connection.execute("CHECKPOINT")
     await connection.close()

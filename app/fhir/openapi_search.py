@@ -37,7 +37,8 @@ RESULT_MEANINGS: Mapping[str, tuple[Json, str]] = MappingProxyType(
             {"type": "string"},
             "What to order by: up to five of _id, _lastUpdated and the type's parameters that are not composite, with "
             "commas between; - before one descends. Of several values the first in that direction counts; what has "
-            "none comes last; equals follow by id. Without _sort the order is by id.",
+            "none comes last; equals follow by id. Without _sort the order is by id, or by the text found in a search "
+            "for the beginning of one text.",
         ),
         "_total": ({"enum": ["none", "estimate", "accurate"]}, "Whether Bundle.total is counted."),
         "_summary": ({"enum": ["true", "text", "data", "count", "false"]}, "Which part of each resource to answer."),
