@@ -25,6 +25,7 @@ from tests.integration.access.doors import TAG, Door, list_doors
 from tests.integration.interactions.samples import patient, reference, service_request, task
 
 CANARY = "CANARY"
+MADE = "made"
 SHARED = "CANARI"
 """What the referral says that the partner may see."""
 ENCODED = base64.b64encode(CANARY.encode()).decode()
@@ -62,12 +63,19 @@ async def hide(hospital: Caller, name: str) -> Secret:
     return Secret(name, (await hospital.create(body, Accept="application/fhir+json"))["id"], tag)
 
 
+async def find_any(operator: Caller, name: str) -> Secret:
+    """One that the server has made by itself: nobody puts a word of his own into it."""
+    return Secret(name, (await operator.find(f"{name}?_count=1"))[0].partition("/")[2], f"{MADE}-{name}")
+
+
 @pytest.fixture
 async def secrets(world: World) -> list[Secret]:
     """One of each type, and a referral that is shared with the partner."""
     hospital = await world.caller("example")
     await world.organization("ngo")
-    made = [await hide(hospital, name) for name in TYPES]
+    made = [await hide(hospital, name) for name, each in TYPES.items() if "create" in each.interactions]
+    operator = await world.caller("operator", "admin")
+    made += [await find_any(operator, name) for name, each in TYPES.items() if "create" not in each.interactions]
     who = await hospital.create(patient(name=[{"family": SHARED}]))
     asked = await hospital.create(service_request(reference(who), code={"text": SHARED}))
     mine = {"requester": {"reference": "Organization/example"}, "description": SHARED}
@@ -142,6 +150,8 @@ async def test_the_suite_sees_a_leak(world: World, secrets: list[Secret]) -> Non
     """The control: to their owner the same doors show everything."""
     hospital = await world.caller("example")
     for each in secrets:
+        if each.tag.startswith(MADE):
+            continue
         answer = await knock(hospital, Door("read", "GET", f"/{each.name}/{{id}}"), each.id, each.tag)
         assert find_leak(answer.text, each), each.name
 
@@ -151,7 +161,7 @@ def reading(name: str) -> list[Door]:
 
 
 @pytest.mark.parametrize("layer", ["filter", "check"])
-@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.soak)])
 async def test_each_layer_holds_alone(
     world: World, secrets: list[Secret], monkeypatch: pytest.MonkeyPatch, layer: str, step: int
 ) -> None:
