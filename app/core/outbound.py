@@ -124,18 +124,22 @@ class Outbound:
         self._backend.close()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
-        """Posts, and reads the beginning of the answer, within ``deadline`` seconds. Raises OutboundFailure."""
+        """``request`` with POST."""
+        return await self.request("POST", url, body, headers, deadline)
+
+    async def request(self, method: str, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
+        """Sends, and reads the beginning of the answer, within ``deadline`` seconds. Raises OutboundFailure."""
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(url, body, headers)
+                return await self._exchange(method, url, body, headers)
         except TimeoutError:
             raise OutboundFailure(f"no whole answer within {deadline:g} s") from None
         except FAILURES as error:
             raise OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")) from error
 
-    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _exchange(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         async with self._pool.stream(
-            "POST",
+            method,
             url,
             headers=[(name.encode(), value.encode()) for name, value in headers.items()],
             content=body,

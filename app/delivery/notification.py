@@ -138,7 +138,7 @@ def build_foci(events: Iterable[ToldEvent], base_url: str) -> list[Json]:
 def build_focus(event: ToldEvent, focus: str, base_url: str) -> Json:
     """One of them, with its content where that is told."""
     method = "DELETE" if event.deleted else "POST" if event.version == 1 else "PUT"
-    if not BY_NAME[event.topic].written:
+    if event.topic in BY_NAME and not BY_NAME[event.topic].written:
         method = "GET"  # nobody wrote it: it only grew late
     entry: Json = {"fullUrl": f"{base_url}/{focus}"}
     if event.text is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core.errors import Invalid, NotOffered, Unprocessable
 from app.core.settings import Settings
+from app.delivery.criteria import is_search, parse_criteria
 from app.delivery.filters import Filter, parse_filter
 from app.delivery.headers import read_headers
 from app.delivery.mail_request import check_mail_channel, read_payload
@@ -14,6 +15,7 @@ from app.delivery.telling import CONTENTS
 from app.delivery.terms import BACKPORT, VALUES, Terms, read_terms
 from app.delivery.topics import BY_CANONICAL, BY_NAME, Topic, check_topics
 from app.delivery.webhooks import CRITERIA, check_endpoint
+from app.store.followed import RESOURCE_VERSION
 
 Json = dict[str, Any]
 
@@ -29,7 +31,7 @@ MOST_FILTERS = 20
 class Wanted:
     """What a Subscription asks for; ``status`` is requested or off, ``content`` None for a compact webhook.
 
-    ``types`` are those of the resources that it would tell of.
+    ``types`` are those of the resources that it would tell of; ``follows`` is the search of classic criteria.
     """
 
     status: str
@@ -41,6 +43,7 @@ class Wanted:
     payload: str
     headers: list[str]
     terms: Terms
+    follows: str | None = None
 
 
 def read_subscription(
@@ -59,6 +62,8 @@ def read_subscription(
     channel = resource["channel"]
     if resource["criteria"].startswith(CRITERIA):
         return read_compact(resource, settings, root, kept)
+    if is_search(resource["criteria"]):
+        return read_classic(resource, settings, base_url, root, kept)
     topic = find_topic(resource["criteria"], f"{root}.criteria")
     content = read_content(channel, f"{root}.channel.payload")
     check_channel(channel, content, settings, f"{root}.channel")
@@ -80,6 +85,29 @@ def read_subscription(
         read_payload(channel),
         read_headers(channel.get("header", []), kept, f"{root}.channel.header"),
         read_terms(resource, settings, root, beats=channel["type"] == "rest-hook"),
+    )
+
+
+def read_classic(resource: Json, settings: Settings, base_url: str, root: str, kept: Sequence[str]) -> Wanted:
+    """What classic criteria ask for (R4 Subscription): without a payload an empty POST, else the resource by PUT."""
+    name, _ = parse_criteria(resource["criteria"], settings, base_url, f"{root}.criteria")
+    channel = resource["channel"]
+    if channel.get("type") != "rest-hook":
+        refuse(f"{root}.channel.type", "Criteria that are a search go by rest-hook; by e-mail topics are told")
+    if extensions(resource, "_criteria", FILTER_CRITERIA) or extensions(channel, "_payload", PAYLOAD_CONTENT):
+        refuse(f"{root}.criteria", "Filters and payload content go with a topic, not with a search")
+    check_rest_hook({"payload": FHIR_JSON, **channel}, FHIR_JSON, settings, f"{root}.channel")
+    return Wanted(
+        resource["status"],
+        channel["endpoint"],
+        [RESOURCE_VERSION],
+        [name],
+        [],
+        "full-resource" if "payload" in channel else "empty",
+        FHIR_JSON,
+        read_headers(channel.get("header", []), kept, f"{root}.channel.header"),
+        read_terms(resource, settings, root, beats=False),
+        resource["criteria"],
     )
 
 

@@ -26,7 +26,7 @@ WHERE = "Subscription.channel.endpoint"
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload,
     heartbeat_period, timeout, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8::text, $8::text, $9, $10, $11, $12)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $13, $9, $10, $11, $12)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
@@ -88,15 +88,17 @@ async def put_subscription(
     filters: str,
     headers: bytes | None,
     status: str,
+    shown: str,
     payload: str,
     terms: Terms,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
-    ``filters`` is JSON. ``headers`` are sealed. A handshake under way is void: it asked for what was wanted before.
+    ``shown`` is the status that the Subscription tells, ``filters`` are JSON, ``headers`` are sealed. A handshake under
+    way is void: it asked for what was wanted before.
     """
     values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload)
-    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end)
+    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown)
 
 
 async def end_due(pool: asyncpg.Pool) -> None:
@@ -108,6 +110,12 @@ async def find_headers(connection: Connection, webhook_id: str) -> bytes | None:
     """The sealed headers of a Subscription, if it has any."""
     sealed: bytes | None = await connection.fetchval("SELECT headers FROM webhook WHERE id = $1", webhook_id)
     return sealed
+
+
+async def find_status(connection: Connection, webhook_id: str) -> str | None:
+    """The status of an endpoint, if there is one."""
+    status: str | None = await connection.fetchval("SELECT status FROM webhook WHERE id = $1", webhook_id)
+    return status
 
 
 async def rotate_secret(connection: Connection, webhook_id: str, grace: float, secret_key: bytes) -> str:

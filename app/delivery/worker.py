@@ -18,6 +18,7 @@ from app.delivery.channels.mail import Mail
 from app.delivery.channels.rest_hook import RestHook
 from app.delivery.claim import Claim, Result, claim_due, finish
 from app.delivery.fan_out import fan_out
+from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
 from app.delivery.heartbeat import AT_ONCE, beat_silent
 from app.delivery.outcome import parse_schedule
@@ -57,12 +58,13 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             timeout,
             max(settings.webhook_lease, settings.webhook_timeout + LEASE_MARGIN),
         )
-        worker = Worker(pool, settings, sender, stop)
+        worker = Worker(pool, settings, sender, Follow(pool, settings, base), stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
             group.create_task(worker.greet())
             group.create_task(worker.keep_time())
+            group.create_task(worker.follow())
 
 
 async def wait_for(wake: asyncio.Event, seconds: float) -> None:
@@ -82,6 +84,7 @@ class Worker:
     pool: asyncpg.Pool
     settings: Settings
     sender: Sender
+    followed: Follow
     stop: asyncio.Event
     events_came: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,6 +113,20 @@ class Worker:
                     continue
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the heartbeats: %s", type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), POLL)
+
+    async def follow(self) -> None:
+        """Holds new versions against the searches that Subscriptions follow."""
+        while not self.stop.is_set():
+            try:
+                if await self.followed.look():
+                    self.events_came.set()
+            except DATABASE_AWAY as error:
+                logger.warning("The database is away from what is followed: %s", type(error).__name__)
+            except Exception:
+                # What is delivered otherwise must not stop for it.
+                logger.exception("What is followed could not be looked at")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), POLL)
 

@@ -7,8 +7,9 @@ import orjson
 from app.access.interaction_rules import authorize
 from app.delivery.headers import hide_headers, open_headers, seal_headers
 from app.delivery.subscription import read_subscription
-from app.delivery.webhooks import delete_webhook, find_headers, put_subscription
+from app.delivery.webhooks import delete_webhook, find_headers, find_status, put_subscription
 from app.interactions.unit import Unit
+from app.store.followed import delete_followed, follower_key, put_followed
 
 Resource = dict[str, Any]
 
@@ -25,6 +26,10 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
     wanted = read_subscription(resource, unit.hub.settings, unit.hub.base_url, root, kept)
     for name in wanted.types:
         authorize(unit.caller, "read", name)
+    former = await find_status(unit.connection, resource_id)
+    # Without a handshake in the standard, one with classic criteria is active at once; that is shown a little later.
+    at_once = wanted.follows is not None and wanted.status == "requested"
+    filters = wanted.filters if wanted.follows is None else [[follower_key(resource_id)]]
     await put_subscription(
         unit.connection,
         resource_id,
@@ -32,12 +37,18 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         url=wanted.url,
         topics=wanted.topics,
         content=wanted.content,
-        filters=orjson.dumps(wanted.filters).decode(),
+        filters=orjson.dumps(filters).decode(),
         headers=sealed if wanted.headers == kept else seal_headers(key, wanted.headers),
-        status=wanted.status,
+        status="active" if at_once else wanted.status,
+        shown=wanted.status,
         payload=wanted.payload,
         terms=wanted.terms,
     )
+    if wanted.follows is None:
+        await delete_followed(unit.connection, resource_id)
+    else:
+        goes_on = former not in (None, "off")
+        await put_followed(unit.connection, resource_id, wanted.types[0], wanted.follows, goes_on=goes_on)
     return hide_headers({name: value for name, value in resource.items() if name != "error"})  # the server's to tell
 
 

@@ -175,3 +175,26 @@ class DeliveryTally(SQLModel, table=True):
     slot: int = Field(sa_column=Column(SmallInteger, primary_key=True))
     number: int = Field(sa_column=Column(BigInteger, nullable=False))
     seconds: float = Field(sa_column=Column(Double, nullable=False))
+
+
+class Followed(SQLModel, table=True):
+    """A Subscription whose criteria are a search (R4 Subscription): what is stamped after ``since`` is told to it."""
+
+    __tablename__ = "followed"
+
+    webhook_id: str = Field(
+        sa_column=Column(key_text(), ForeignKey("webhook.id", ondelete="CASCADE"), primary_key=True)
+    )
+    type: str = Field(sa_column=Column(key_text(), nullable=False))
+    criteria: str = Field(sa_column=Column(Text, nullable=False))
+    since: datetime = Field(sa_column=Column(instant(), nullable=False))
+
+
+class FollowCursor(SQLModel, table=True):
+    """The last version of a type that was held against the searches that follow it; locked by who looks further."""
+
+    __tablename__ = "follow_cursor"
+
+    type: str = Field(sa_column=Column(key_text(), primary_key=True))
+    last_updated: datetime = Field(sa_column=Column(instant(), nullable=False))
+    id: str = Field(sa_column=Column(key_text(), nullable=False))

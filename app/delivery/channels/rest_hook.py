@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from app.core.outbound import Outbound, OutboundFailure
 from app.delivery.channel import NotAccepted, Subscriber, find_deadline
@@ -13,11 +14,12 @@ from app.delivery.notification import build_handshake, build_heartbeat, build_no
 from app.delivery.outcome import judge_answer, judge_silence
 from app.delivery.telling import ToldEvent
 from app.delivery.webhooks import open_secret
+from app.store.followed import RESOURCE_VERSION
 
 KEPT_SECRETS = 1_000
 
-Message = tuple[bytes, dict[str, str]]
-"""(body, headers)"""
+Message = tuple[str, str, bytes, dict[str, str]]
+"""(method, address, body, headers)"""
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,28 @@ class RestHook:
 
     def build(self, claim: Claim, event: ToldEvent | None) -> Message:
         """The signed message; its time and signatures alone change from attempt to attempt."""
-        body = build_body(claim, self.base_url) if event is None else build_notification(claim, event, self.base_url)
+        method, url = "POST", claim.url
+        headers = subscriber_headers(self.open_headers(claim.headers), claim.content)
+        if event is None:
+            body = build_body(claim, self.base_url)
+        elif claim.topic != RESOURCE_VERSION:
+            body = build_notification(claim, event, self.base_url)
+        elif event.text is not None and event.focus:
+            method, url, body = "PUT", add_path(claim.url, *event.focus), event.text
+        else:
+            # Without a payload, and for what is labelled: that something happened, and nothing more.
+            body = ""
+            del headers["content-type"]
         sealed = (claim.secret, claim.previous_secret)
         signed = sign([self.open_secret(each) for each in sealed if each], claim, body)
-        return body.encode(), subscriber_headers(self.open_headers(claim.headers), claim.content) | signed
+        return method, url, body.encode(), headers | signed
 
     async def send(self, claim: Claim, message: Message) -> Result:
         """Any 2xx is success; nothing is followed."""
-        body, headers = message
+        method, url, body, headers = message
         began = time.monotonic()
         try:
-            answer = await self.client.post(claim.url, body, headers, find_deadline(self.timeout, claim.timeout))
+            answer = await self.client.request(method, url, body, headers, find_deadline(self.timeout, claim.timeout))
         except OutboundFailure as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, milliseconds_since(began))
         return judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
@@ -90,6 +103,12 @@ class RestHook:
                 self.headers.clear()
             self.headers[sealed] = open_headers(self.secret_key, sealed)
         return self.headers[sealed]
+
+
+def add_path(url: str, *steps: str) -> str:
+    """The address below an endpoint that is taken for the base of a FHIR server (R4 Subscription, rest-hook)."""
+    parts = urlsplit(url)
+    return parts._replace(path="/".join((parts.path.rstrip("/"), *steps))).geturl()
 
 
 def milliseconds_since(began: float) -> int:

@@ -16,6 +16,7 @@ class Request:
 
     headers: dict[str, str]
     body: bytes
+    line: str = ""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -41,7 +42,8 @@ class Receiver:
                 headers = {
                     name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
                 }
-                request = Request(headers, await reader.readexactly(int(headers.get("content-length", "0"))))
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                request = Request(headers, body, head.partition(" HTTP/")[0])
                 status, more = await self.answer(request)
                 self.requests.append(request)
                 extra = "".join(f"{name}: {value}\r\n" for name, value in more.items())

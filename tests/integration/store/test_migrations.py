@@ -37,6 +37,8 @@ def test_up_down_and_up_again_with_data(empty_url: str) -> None:
         "INSERT INTO task (id, version, last_updated, content, owner_org, referral, requester_org, due_at) "
         "VALUES ('a', 1, now(), '{}', 'o', 'Task/a', 'o', now())",
     )
+    run_sql(empty_url, "INSERT INTO followed (webhook_id, type, criteria, since) VALUES ('s', 'Task', 'Task', now())")
+    run_sql(empty_url, "INSERT INTO follow_cursor (type, last_updated, id) VALUES ('Task', now(), '')")
     run_sql(empty_url, "INSERT INTO overdue (task_id, deadline, told_at) VALUES ('a', now(), now())")
     run_sql(empty_url, "INSERT INTO binary_content (id, version, size) VALUES ('b', 1, 1)")
     run_sql(empty_url, "INSERT INTO binary_chunk (id, version, position, data) VALUES ('b', 1, 0, 'x')")
