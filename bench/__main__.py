@@ -129,14 +129,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="handoff-bench-") as name, open_stage(Path(name), options.workers) as stage:
         figures = asyncio.run(run_cases(stage, options, Path(name)))
         memory = stage.memory()
-        ready = stage.seconds_to_ready
-    report = {"machine": describe_machine(), "seconds_to_ready": ready, "memory_mb": memory, "figures": figures}
+        ready, audit = stage.seconds_to_ready, stage.settings.audit
+    report = {
+        "machine": describe_machine(),
+        "audit": audit,
+        "seconds_to_ready": ready,
+        "memory_mb": memory,
+        "figures": figures,
+    }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     print_table(figures)
-    print(
-        f"\nStart to ready {ready:.1f} s; resident MB of each process: {', '.join(f'{each:.0f}' for each in memory)}."
-    )
+    print(f"\nAudit {audit}, as shipped. Start to ready {ready:.1f} s;", end=" ")
+    print(f"resident MB of each process: {', '.join(f'{each:.0f}' for each in memory)}.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from app.delivery.standing import SHOWN_AS, tell_error
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
 from app.interactions.unit import SYSTEM, Unit, run_unit
-from app.interactions.versions import parse_stored, replace_version
+from app.interactions.versions import parse_stored, record_provenance, replace_version
 from app.store.read import read_resource
 
 
@@ -33,7 +33,8 @@ async def show_status(hub: Hub, webhook_id: str, organization: str) -> bool:
             after["status"] = SHOWN_AS[status]
             if error:
                 after["error"] = error
-            await replace_version(unit, stored, before, after)
+            new = await replace_version(unit, stored, before, after)
+            await record_provenance(unit, new, "UPDATE", f"Its webhook is {status}")
         await unit.connection.execute("UPDATE webhook SET shown_status = $2 WHERE id = $1", webhook_id, status)
         return True
 

@@ -253,6 +253,8 @@ async def test_gone_and_days_of_failure_are_shown_and_mended(
     assert await show_statuses(hub) == 0
     shown = await ngo.read(f"Subscription/{webhook}")
     assert (shown["status"], shown["error"]) == ("error", "answered 500")
+    vouched = await pool.fetchval("SELECT content FROM provenance ORDER BY last_updated DESC LIMIT 1")
+    assert "Its webhook is error" in vouched
     await handoff("delivery", "resume", webhook)
     assert await pool.fetchval("SELECT failing_since IS NULL AND error IS NULL FROM webhook")
 
