@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -20,7 +21,7 @@ from tests.integration.delivery.receiver import Receiver, open_receiver
 from tests.integration.delivery.test_delivery import delivering
 from tests.integration.delivery.test_subscriptions import LABEL, move, refer, until_settled, until_status
 from tests.integration.interactions.samples import patient, reference
-from tests.integration.store.test_plans import explain
+from tests.integration.store.test_plans import check_plan, explain, walk_plan
 from tests.waiting import until
 
 CODE = {"coding": [{"system": "http://loinc.org", "code": "1975-2"}]}
@@ -143,7 +144,9 @@ async def test_what_is_stamped_after_the_subscription_and_all_of_it(world: World
             await each.look()
 
     watchers = [asyncio.create_task(watch(each)) for each in eyes]
-    *_, created = await asyncio.gather(*(write(number) for number in range(4)), follow())
+    writers = [asyncio.create_task(write(number)) for number in range(4)]
+    created = await follow()
+    await asyncio.gather(*writers)
     expected = {reference(each) for each in made if each["meta"]["lastUpdated"] > created["meta"]["lastUpdated"]}
     earlier = {reference(each) for each in made if each["meta"]["lastUpdated"] < created["meta"]["lastUpdated"]}
     assert expected
@@ -278,9 +281,10 @@ async def test_what_came_since_is_found_by_its_index(pool: asyncpg.Pool) -> None
         "FROM generate_series(1, 5000) n"
     )
     scope = Scope((), everything=True)
-    async with pool.acquire() as connection:
-        moments = await connection.fetchrow("SELECT '2026-01-02'::timestamptz, '2026-01-03'::timestamptz")
-    plan = await explain(pool, versions_statement("Patient", scope), [["o"], moments[0], "x", moments[1], 200])
-    assert "patient_last_updated" in plan, plan
-    assert "resource_history_type_time" in plan, plan
-    assert "Seq Scan" not in plan, plan
+    cursor, mark = (datetime(2026, 1, day, tzinfo=UTC) for day in (2, 3))
+    plan = await explain(pool, versions_statement("Patient", scope), [["o"], cursor, "x", mark, 200])
+    # A page of versions, and of each its resource's row; never what lies before the cursor.
+    assert check_plan("what came since", plan, 450) == []
+    assert {"patient_last_updated", "resource_history_type_time"} <= {
+        each.get("Index Name") for each in walk_plan(plan)
+    }

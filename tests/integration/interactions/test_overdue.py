@@ -15,7 +15,7 @@ from app.store.clocks import WORK, find_overdue, find_statement, has_work, set_m
 from app.store.rows import NO_CLOCK
 from tests.api import Caller, Resource, World
 from tests.integration.interactions.samples import patient, reference, service_request, task
-from tests.integration.store.test_plans import explain
+from tests.integration.store.test_plans import check_plan, explain, walk_plan
 
 EVERYTHING = Scope((), everything=True)
 PAST = {"restriction": {"period": {"end": "2026-01-05T02:00:00Z"}}}
@@ -189,8 +189,10 @@ async def test_the_clock_looks_by_its_index(pool: asyncpg.Pool) -> None:
         "CASE WHEN n % 2 = 0 THEN now() + make_interval(mins => n) END FROM generate_series(1, 5000) n"
     )
     looks = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {WORK}"))
-    for plan in (looks, await explain(pool, find_statement(EVERYTHING), [["o"], 10])):
-        assert "task_due" in plan, plan
-        assert "Seq Scan" not in plan, plan
+    assert "task_due" in looks, looks
+    assert "Seq Scan" not in looks, looks
+    plan = await explain(pool, find_statement(EVERYTHING), [["o"], 10])
+    assert check_plan("overdue", plan, 10) == []
+    assert "task_due" in {each.get("Index Name") for each in walk_plan(plan)}
     async with pool.acquire() as connection:
         assert await set_missing_clocks(connection, EVERYTHING, lambda _: NO_CLOCK, 10) == 0
