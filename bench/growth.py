@@ -4,8 +4,8 @@ What ``bench.load`` writes about Task ``n`` depends on ``n`` modulo PERIOD, but 
 and the time. So the rows of one period become templates with marks in place of these, and PostgreSQL fills them in.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
+from functools import cache
 
 from app.core.database import Connection
 from bench.load import BEGINNING, TABLES, Row, build_rows
@@ -51,16 +51,23 @@ def mark_row(row: Row, marks: list[tuple[str, str]]) -> Row:
     return tuple(marked)
 
 
-async def load_templates(connection: Connection, numbers: Iterable[int] = range(PERIOD)) -> dict[str, str]:
-    """Makes the templates of these Tasks; for each table the statement that grows it.
-
-    Their parameters: the first and the last period, and the number of Tasks.
-    """
+@cache
+def build_templates(numbers: range) -> dict[str, list[Row]]:
+    """The marked rows of these Tasks for each table, the number of the Task before each."""
     templates: dict[str, list[Row]] = {table: [] for table in TABLES}
     for n in numbers:
         marks = list_marks(n)
         for table, row in build_rows(n):
             templates[table].append((n, *mark_row(row, marks)))
+    return templates
+
+
+async def load_templates(connection: Connection, numbers: range = range(PERIOD)) -> dict[str, str]:
+    """Makes the templates of these Tasks; for each table the statement that grows it.
+
+    Their parameters: the first and the last period, and the number of Tasks.
+    """
+    templates = build_templates(numbers)
     for table, columns in TABLES.items():
         await connection.execute(f"CREATE TEMP TABLE template_{table} (n bigint, LIKE {table})")
         names = ["n", *columns]

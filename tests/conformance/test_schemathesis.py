@@ -1,5 +1,6 @@
 """Whatever the OpenAPI document allows a client to send is answered by a status that it names, and never by a 5xx."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, status_c
 from tests.conformance.conftest import Site, token_for
 
 SHORT, LONG = 1_000, 10_000
+RENEWED = 100
+"""Seconds after which a new token is taken; one lives 300, and the examples of one operation take their time."""
 BODIES_IN_SHORT = ("/fhir/Task", "/fhir/Patient/{id}", "/oauth/token")
 """Compiling FHIR's schemas takes seconds for each operation with a body: the short form tries few of those."""
 
@@ -53,10 +56,12 @@ def try_operation(operation: Any, site: Site, token: str, examples: int, statuse
 def test_the_document_is_kept(site: Site, examples: int) -> None:
     schema = schemathesis.openapi.from_url(f"{site.server.address}/openapi.json")
     operations = list(list_operations(schema, everything=examples == LONG))
-    token = token_for(site, "hospital", "referrer")
+    token, taken = token_for(site, "hospital", "referrer"), time.monotonic()
     failures: list[str] = []
     statuses: Counter[int] = Counter()
     for operation in operations:
+        if time.monotonic() > taken + RENEWED:
+            token, taken = token_for(site, "hospital", "referrer"), time.monotonic()
         try:
             try_operation(operation, site, token, 1 + examples // len(operations), statuses)
         except FailureGroup as error:
