@@ -109,18 +109,34 @@ def read_client(row: asyncpg.Record) -> RegisteredClient:
     )
 
 
+DISABLE = """
+WITH paused AS (
+    UPDATE webhook SET status = 'paused', error = $2
+    WHERE client_id = $1 AND status IN ('requested', 'active', 'error') RETURNING 1
+)
+UPDATE client SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id
+"""
+ENABLE = """
+WITH asked AS (
+    UPDATE webhook SET status = 'requested', error = NULL, failing_since = NULL, handshake_until = NULL, handshakes = 0
+    WHERE client_id = $1 AND status = 'paused' AND error = $2 RETURNING 1
+)
+UPDATE client SET disabled_at = NULL WHERE id = $1 RETURNING id
+"""
+DISABLED = "its client is disabled"
+"""Why a Subscription is paused whose client may not call any more: whoever took the client's key chose the endpoint."""
+
+
 async def disable_client(connection: Connection, client_id: str) -> None:
-    """No new tokens at once, and within 5 s no use of those it holds. Raises NotFound."""
-    changed = await connection.fetchval(
-        "UPDATE client SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id", client_id
-    )
+    """No new tokens at once, within 5 s no use of those it holds; nothing goes to its endpoints. Raises NotFound."""
+    changed = await connection.fetchval(DISABLE, client_id, DISABLED)
     if changed is None:
         raise NotFound(f"There is no client named {client_id}")
 
 
 async def enable_client(connection: Connection, client_id: str) -> None:
-    """Takes back ``disable_client``; tokens that are not expired count again. Raises NotFound."""
-    changed = await connection.fetchval("UPDATE client SET disabled_at = NULL WHERE id = $1 RETURNING id", client_id)
+    """Takes back ``disable_client``; tokens that are not expired count again, endpoints are asked again. NotFound."""
+    changed = await connection.fetchval(ENABLE, client_id, DISABLED)
     if changed is None:
         raise NotFound(f"There is no client named {client_id}")
 

@@ -34,7 +34,7 @@ FAILED = """
 UPDATE webhook SET failing_since = coalesce(failing_since, clock_timestamp()), error = $2,
     status = CASE WHEN $3::int = 410 THEN 'off'
         WHEN failing_since < clock_timestamp() - interval '5 days' THEN 'error' ELSE status END
-WHERE id = $1 AND status = 'active'
+WHERE id = $1 AND status = 'active' AND url = $4
 """
 """As a delivery that fails: nothing but failure for days ends it."""
 
@@ -54,6 +54,6 @@ async def beat(sender: Sender, subscriber: Subscriber) -> None:
         await sender.channel_to(subscriber.url).beat(subscriber, secrets.token_hex(16))
     except HandoffError as failure:
         answered = failure.answered if isinstance(failure, NotAccepted) else None
-        await sender.pool.execute(FAILED, subscriber.id, f"heartbeat: {failure.diagnostics}", answered)
+        await sender.pool.execute(FAILED, subscriber.id, f"heartbeat: {failure.diagnostics}", answered, subscriber.url)
     else:
         await sender.pool.execute(HEALTHY, subscriber.id)

@@ -1,14 +1,20 @@
 """How the notifications of Subscriptions stand, for ``$status`` and ``$events`` (Subscriptions R5 Backport)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.access.clients import DISABLED
 from app.core.caller import Scope
 from app.core.database import Connection
 
 SHOWN_AS = {"requested": "requested", "active": "active", "paused": "off", "off": "off", "error": "error"}
 """By http://hl7.org/fhir/subscription-status, which knows no pause."""
 PAUSED = "paused by the operator"
+UNREACHABLE = "the endpoint cannot be reached"
+UNREACHED = re.compile(r"\b(Connect|Read|Write|Network|LocalProtocol|Pool)(Error|Timeout)\b(?!.*\bSSL\b)|\bOSError\b")
+"""What the connection says of itself; that a certificate does not hold may be told."""
+NOTICES = ("handshake: ", "heartbeat: ")
 
 STANDING = """
 SELECT id, organization, topics, content, status, error, last_number FROM webhook
@@ -53,7 +59,14 @@ async def list_standings(connection: Connection, scope: Scope, ids: Sequence[str
 
 
 def tell_error(status: str, error: str | None) -> str | None:
-    """What the client is told is wrong; nothing of an active one."""
+    """What the client is told is wrong; nothing of an active one.
+
+    Why an endpoint cannot be reached is the operator's to know: it would map the network that the server stands in.
+    """
     if status == "active":
         return None
-    return PAUSED if status == "paused" else error
+    if status == "paused":
+        return DISABLED if error == DISABLED else PAUSED
+    if error is None or not UNREACHED.search(error):
+        return error
+    return f"{error.partition(': ')[0]}: {UNREACHABLE}" if error.startswith(NOTICES) else UNREACHABLE

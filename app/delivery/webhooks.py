@@ -25,13 +25,19 @@ WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload,
-    heartbeat_period, timeout, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $13, $9, $10, $11, $12)
+    client_id, heartbeat_period, timeout, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
-    handshake = NULL, handshake_until = NULL, handshakes = 0, heartbeat_period = excluded.heartbeat_period,
-    heartbeat_due = NULL, timeout = excluded.timeout, ends_at = excluded.ends_at
+    client_id = excluded.client_id, handshake = NULL, handshake_until = NULL, handshakes = 0,
+    heartbeat_period = excluded.heartbeat_period, heartbeat_due = NULL, timeout = excluded.timeout,
+    ends_at = excluded.ends_at
+"""
+
+TAKE_BACK = """
+UPDATE delivery d SET lease = NULL, leased_until = NULL FROM webhook w
+WHERE w.id = $1 AND w.url <> $2 AND d.webhook_id = w.id AND d.state = 'queued' AND d.lease IS NOT NULL
 """
 
 
@@ -90,14 +96,17 @@ async def put_subscription(
     status: str,
     shown: str,
     payload: str,
+    client_id: str,
     terms: Terms,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
     ``shown`` is the status that the Subscription tells, ``filters`` are JSON, ``headers`` are sealed. A handshake under
-    way is void: it asked for what was wanted before.
+    way is void: it asked for what was wanted before. So are attempts under way to another endpoint: what that one
+    answers counts no more.
     """
-    values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload)
+    values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload, client_id)
+    await connection.execute(TAKE_BACK, webhook_id, url)
     await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown)
 
 
@@ -106,16 +115,10 @@ async def end_due(pool: asyncpg.Pool) -> None:
     await pool.execute("UPDATE webhook SET status = 'off' WHERE ends_at <= clock_timestamp() AND status <> 'off'")
 
 
-async def find_headers(connection: Connection, webhook_id: str) -> bytes | None:
-    """The sealed headers of a Subscription, if it has any."""
-    sealed: bytes | None = await connection.fetchval("SELECT headers FROM webhook WHERE id = $1", webhook_id)
-    return sealed
-
-
-async def find_status(connection: Connection, webhook_id: str) -> str | None:
-    """The status of an endpoint, if there is one."""
-    status: str | None = await connection.fetchval("SELECT status FROM webhook WHERE id = $1", webhook_id)
-    return status
+async def find_kept(connection: Connection, webhook_id: str) -> tuple[bytes | None, str | None]:
+    """(sealed headers, status) of a Subscription, as far as there is one."""
+    row = await connection.fetchrow("SELECT headers, status FROM webhook WHERE id = $1", webhook_id)
+    return (row[0], row[1]) if row else (None, None)
 
 
 async def rotate_secret(connection: Connection, webhook_id: str, grace: float, secret_key: bytes) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 
 from app.access.interaction_rules import authorize
+from app.core.errors import BusinessRule
 from app.delivery.headers import hide_headers, open_headers, seal_headers
 from app.delivery.subscription import read_subscription
-from app.delivery.webhooks import delete_webhook, find_headers, find_status, put_subscription
+from app.delivery.webhooks import delete_webhook, find_kept, put_subscription
 from app.interactions.unit import Unit
 from app.store.followed import delete_followed, follower_key, put_followed
 
@@ -17,16 +18,17 @@ Resource = dict[str, Any]
 async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, owner: str, root: str) -> Resource:
     """Registers or changes the endpoint; the Subscription as it is to be kept.
 
-    Raises Unprocessable where it cannot be served as it asks, Forbidden where the token may not read what it would be
-    told of. Each change that asks for it begins with a handshake; the count of events goes on.
+    Raises BusinessRule while it is paused, Unprocessable where it cannot be served as it asks, Forbidden where the
+    token may not read what it would be told of. Each change begins with a handshake; the count of events goes on.
     """
     key = unit.hub.secret_key
-    sealed = await find_headers(unit.connection, resource_id)
+    sealed, former = await find_kept(unit.connection, resource_id)
+    if former == "paused":
+        raise BusinessRule("It is paused: whoever paused it resumes it, or it is deleted", (f"{root}.status",))
     kept = open_headers(key, sealed)
     wanted = read_subscription(resource, unit.hub.settings, unit.hub.base_url, root, kept)
     for name in wanted.types:
         authorize(unit.caller, "read", name)
-    former = await find_status(unit.connection, resource_id)
     # Without a handshake in the standard, one with classic criteria is active at once; that is shown a little later.
     at_once = wanted.follows is not None and wanted.status == "requested"
     filters = wanted.filters if wanted.follows is None else [[follower_key(resource_id)]]
@@ -42,6 +44,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         status="active" if at_once else wanted.status,
         shown=wanted.status,
         payload=wanted.payload,
+        client_id=unit.caller.client_id,
         terms=wanted.terms,
     )
     if wanted.follows is None:

@@ -28,10 +28,12 @@ from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
 from app.interactions.withdrawal import hold_referrals, settle_consent
 from app.models.resources import REFERRAL_TYPES
+from app.referral.events import ALWAYS_TOLD
 from app.referral.labels import is_labelled, read_labels
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
 from app.store.binaries import find_shares
+from app.store.outbox import label_events
 from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
 from app.store.write import delete_resource
@@ -200,6 +202,8 @@ async def write_update(
     withdrawn = False
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
+    elif key[0] in REFERRAL_TYPES and current.referral and is_labelled(resource) and not is_labelled(before):
+        await label_events(unit.connection, current.referral, key, ALWAYS_TOLD)
     elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and read_labels(resource) != read_labels(before):
         withdrawn = await reweigh_resource(unit, new, resource)
     await settle_change(unit, links, current, before, new, resource)

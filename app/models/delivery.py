@@ -68,6 +68,7 @@ class Webhook(SQLModel, table=True):
     ``previous_until`` messages are signed with ``previous_secret`` too.
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
+    ``client_id`` is who wrote it last over REST: while that client is disabled, it is paused.
     ``content`` is the Backport guide's payload content; None is the compact webhook. ``payload`` is the media type that
     was asked for. ``filters`` are ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent
     along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``; one that failed for the
@@ -79,6 +80,7 @@ class Webhook(SQLModel, table=True):
 
     id: str = Field(sa_column=Column(key_text(), primary_key=True))
     organization: str = Field(sa_column=Column(key_text(), nullable=False))
+    client_id: str | None = Field(sa_column=Column(key_text(), nullable=True))
     url: str = Field(sa_column=Column(Text, nullable=False))
     topics: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False))
     secret: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))

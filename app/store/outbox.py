@@ -62,6 +62,21 @@ async def insert_events(connection: Connection, events: Sequence[Event]) -> None
     )
 
 
+LABEL_EVENTS = """
+UPDATE event SET labelled = true, facts = coalesce((
+    SELECT json_object_agg(key, value) FROM json_each(facts::json) WHERE key = ANY($4::text[])), '{}')::text
+WHERE referral = $1 AND NOT labelled AND ($2 <> 'CarePlan' OR (focus_type = $2 AND focus_id = $3))
+"""
+
+
+async def label_events(connection: Connection, referral: str, key: tuple[str, str], told: Sequence[str]) -> None:
+    """What a label that comes now covers: events of the past keep no facts but those ``told``.
+
+    A label on a Task or a ServiceRequest covers its referral, one on a CarePlan that plan alone.
+    """
+    await connection.execute(LABEL_EVENTS, referral, *key, list(told))
+
+
 async def announce_events(connection: Connection) -> None:
     """Wakes the dispatcher; sent after the commit, since a NOTIFY inside it would make commits queue."""
     await connection.execute("SELECT pg_notify('handoff_event', '')")
