@@ -1,6 +1,7 @@
 """What an answer means for a delivery: done, again later, or dead (delivery.md, On the wire)."""
 
 import random
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -89,3 +90,8 @@ def read_wait(retry_after: str | None, otherwise: float) -> float:
         return otherwise
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max((aware - datetime.now(UTC)).total_seconds(), 0), LONGEST_WAIT)
+
+
+def milliseconds_since(began: float) -> int:
+    """What an attempt took that ``began`` at this moment of the monotonic clock."""
+    return int(1000 * (time.monotonic() - began))

@@ -17,7 +17,7 @@ from app.delivery.claim import Claim, Result
 from app.delivery.mail_request import WITH_BUNDLE
 from app.delivery.message import FHIR_JSON, handshake_id, message_id
 from app.delivery.notification import build_notification
-from app.delivery.outcome import judge_mail, judge_silence
+from app.delivery.outcome import judge_mail, judge_silence, milliseconds_since
 from app.delivery.telling import ToldEvent
 
 NOTICE = """
@@ -101,7 +101,3 @@ class Mail:
         if self.server is None:
             raise SmtpFailure("the operator has set no mail server (HANDOFF_SMTP_HOST)")
         return await self.server.send(message, url.removeprefix(MAILTO), find_deadline(self.timeout, wanted))
-
-
-def milliseconds_since(began: float) -> int:
-    return int(1000 * (time.monotonic() - began))

@@ -11,7 +11,7 @@ from app.delivery.claim import Claim, Result
 from app.delivery.headers import open_headers
 from app.delivery.message import build_body, build_greeting, handshake_id, sign, sign_message, subscriber_headers
 from app.delivery.notification import build_handshake, build_heartbeat, build_notification
-from app.delivery.outcome import judge_answer, judge_silence
+from app.delivery.outcome import judge_answer, judge_silence, milliseconds_since
 from app.delivery.telling import ToldEvent
 from app.delivery.webhooks import open_secret
 from app.store.followed import RESOURCE_VERSION
@@ -109,7 +109,3 @@ def add_path(url: str, *steps: str) -> str:
     """The address below an endpoint that is taken for the base of a FHIR server (R4 Subscription, rest-hook)."""
     parts = urlsplit(url)
     return parts._replace(path="/".join((parts.path.rstrip("/"), *steps))).geturl()
-
-
-def milliseconds_since(began: float) -> int:
-    return int(1000 * (time.monotonic() - began))
