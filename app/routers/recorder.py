@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.audit.access import UNDER_WAY, Access
 from app.audit.address import UNKNOWN, Target, read_target
 from app.audit.record import record_access
-from app.core.errors import HandoffError, Unavailable
+from app.core.errors import HandoffError, Unauthenticated, Unavailable
 from app.interactions.hub import Hub
 from app.routers.requests import trusted_value
 
@@ -83,7 +83,7 @@ class Recorder:
 
     async def record(self, scope: Scope, hub: Hub, access: Access, status: int) -> None:
         """Records what no transaction has. Who was refused before the token was looked at is looked up now."""
-        if status >= 400 and access.organization is None:
+        if status >= 400 and status != Unauthenticated.status and access.organization is None:
             given = Request(scope).headers.get("authorization")
             if given is not None and access.client is None:
                 try:
