@@ -18,8 +18,9 @@ from app.core.operator_database import find_database
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.delivery.overview import list_changed
+from app.delivery.record import DATABASE_AWAY
 from app.delivery.retention import keep_young
-from app.delivery.worker import DATABASE_AWAY, run_delivery
+from app.delivery.worker import run_delivery
 from app.interactions.hub import Hub
 from app.store.clocks import has_work
 from app.store.grounds import find_due

@@ -1,6 +1,8 @@
 """A webhook receiver that writes down when each delivery came.
 
-python -m bench.receiver JOURNAL
+python -m bench.receiver JOURNAL [dead]
+
+A dead one takes connections and answers nothing.
 """
 
 import asyncio
@@ -12,13 +14,15 @@ from pathlib import Path
 import uvloop
 
 
-async def serve(journal: Path) -> None:
-    """Answers 204 to everything, on a free port that it prints."""
+async def serve(journal: Path, *, dead: bool) -> None:
+    """Answers 204 to everything, or nothing at all where ``dead``, on a free port that it prints."""
     with journal.open("a", buffering=1) as file:
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                while True:
+                if dead:
+                    await reader.read()
+                while not dead:
                     head = (await reader.readuntil(b"\r\n\r\n")).lower()
                     start = head.index(b"content-length:") + 15
                     body = await reader.readexactly(int(head[start : head.index(b"\r\n", start)]))
@@ -33,4 +37,4 @@ async def serve(journal: Path) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(Path(sys.argv[1])))
+    uvloop.run(serve(Path(sys.argv[1]), dead="dead" in sys.argv[2:]))

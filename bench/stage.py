@@ -21,7 +21,7 @@ from app.interactions.command import open_hub
 from app.interactions.operate import ensure_organization
 from app.store.migrate import upgrade_database
 
-PATIENCE = 60
+PATIENCE = 180
 
 
 @dataclass

@@ -2,23 +2,27 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
+from urllib.parse import urlsplit
 
-import httpcore
+import httptools
 import httpx
 
 from app.core.addresses import Network, may_connect
 from app.core.errors import HandoffError
 
 LARGEST_ANSWER = 2_048
+LARGEST_HEAD = 65_536
 CONNECT_SECONDS = 5.0
 """For one address of a name, so that there is time left for its next one."""
 IDLE_SECONDS = 4.0
 """Less than the 5 s after which common servers (Node.js, uvicorn) close: a request must not meet a closing one."""
+PORTS = {"http": 80, "https": 443}
 
 
 class OutboundFailure(HandoffError):
@@ -37,82 +41,118 @@ class Answer:
     retry_after: str | None
 
 
-class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a name, and connects only to an address that may be: the one checked is the one connected to.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection leads; ``host`` is without brackets."""
 
-    Names are resolved in threads of its own: a name server that is silent must not take those that others need.
-    """
+    scheme: str
+    host: str
+    port: int
 
-    def __init__(self, allowed: tuple[Network, ...], resolvers: int) -> None:
-        self._allowed = allowed
-        self._inner = httpcore.AnyIOBackend()
-        self._threads = ThreadPoolExecutor(resolvers, thread_name_prefix="resolve")
+    @property
+    def header(self) -> str:
+        """The value of Host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if PORTS[self.scheme] == self.port else f"{host}:{self.port}"
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """The stream to the first address that answers. Raises httpcore.ConnectError, httpcore.ConnectTimeout."""
-        permitted = [each for each in await self.resolve(host, port) if may_connect(each, self._allowed)]
-        failure: Exception = httpcore.ConnectError("the address is not allowed")
-        for address in permitted:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
 
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of a name, each once."""
-        loop = asyncio.get_running_loop()
+class Exchange(asyncio.Protocol):
+    """One connection, with one request under way at most; ``answer`` is the future of its answer."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answer: asyncio.Future[Answer] | None = None
+        self.expiry: asyncio.TimerHandle | None = None
+        self.wait: str | None = None
+        self.reusable = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
+
+    def send(self, request: bytes) -> asyncio.Future[Answer]:
+        """Sends a whole request; the future fails with OutboundFailure where no whole answer comes."""
+        self.reusable = self.headed = self.framed = False
+        self.size, self.text, self.wait = 0, b"", None
+        self.parser = httptools.HttpResponseParser(self)
+        self.answer = asyncio.get_running_loop().create_future()
+        if self.transport is None or self.transport.is_closing():
+            self.fail("the connection was closed")
+        else:
+            self.transport.write(request)
+        return self.answer
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer is None or self.answer.done():
+            self.close()
+            return
+        self.size += len(data)
         try:
-            found = await loop.run_in_executor(self._threads, find_addresses, host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name does not resolve") from error
-        return list(dict.fromkeys(found))
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.fail(f"what came is no HTTP answer ({type(error).__name__})")
+        if not self.headed and self.size > LARGEST_HEAD:
+            self.fail("the head of the answer is too long")
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own signature
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Refused: nothing that people register lies on a Unix socket."""
-        raise httpcore.ConnectError("the address is not allowed")
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser, as the methods below."""
+        lowered = name.lower()
+        if lowered == b"retry-after":
+            self.wait = value.decode("latin-1")
+        self.framed = self.framed or lowered in (b"content-length", b"transfer-encoding")
 
-    async def sleep(self, seconds: float) -> None:
-        """As httpcore asks between its own retries."""
-        await asyncio.sleep(seconds)
+    def on_headers_complete(self) -> None:
+        self.headed = self.parser.get_status_code() >= 200
+
+    def on_body(self, body: bytes) -> None:
+        self.text += body
+        if len(self.text) >= LARGEST_ANSWER:
+            self.finish()
+
+    def on_message_complete(self) -> None:
+        if self.parser.get_status_code() >= 200 and self.answer is not None and not self.answer.done():
+            self.reusable = bool(self.parser.should_keep_alive())
+            self.finish()
+        self.framed, self.wait = False, None  # an interim answer (1xx) comes before the one that counts
+
+    def finish(self) -> None:
+        if self.answer is not None and not self.answer.done():
+            shown = self.text[:LARGEST_ANSWER].decode(errors="replace").replace("\0", "")
+            self.answer.set_result(Answer(self.parser.get_status_code(), shown, self.wait))
+
+    def fail(self, reason: str) -> None:
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(OutboundFailure(reason))
+        self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.answer is not None and self.headed and not self.framed and error is None:
+            self.finish()  # the end of the connection is the end of the answer
+        self.fail("the connection ended without a whole answer")
 
     def close(self) -> None:
-        """Lets the threads go, without waiting for silent name servers."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self.expiry is not None:
+            self.expiry.cancel()
+        if self.transport is not None:
+            self.transport.abort()
 
-
-def find_addresses(host: str, port: int) -> list[str]:
-    return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    def is_open(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
 
 
 class Outbound:
-    """The client: httpx's own connection pool (httpcore), kept alive per endpoint.
+    """The client: connections of its own, kept alive per endpoint, and httptools, the server's parser.
 
-    Without httpx's layer above it there is nothing to switch off: no cookies shared between receivers, no redirects,
-    no proxies or passwords from the environment. It is half the cost, too.
+    There is nothing to switch off: no cookies shared between receivers, no redirects, no proxies or passwords from the
+    environment. Names are resolved in threads of its own: a name server that is silent must not take those that others
+    need.
     """
 
     def __init__(self, allowed: tuple[Network, ...], connections: int) -> None:
-        self._backend = GuardedBackend(allowed, max(16, 2 * connections))
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=self._backend,
-        )
+        self._allowed = allowed
+        self._most_idle = connections
+        self._tls = httpx.create_ssl_context()
+        self._idle: dict[Origin, list[Exchange]] = defaultdict(list)
+        self._threads = ThreadPoolExecutor(max(16, 2 * connections), thread_name_prefix="resolve")
 
     async def __aenter__(self) -> Self:
         return self
@@ -120,8 +160,10 @@ class Outbound:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pool.aclose()
-        self._backend.close()
+        for kept in self._idle.values():
+            for each in kept:
+                each.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
         """``request`` with POST."""
@@ -129,40 +171,99 @@ class Outbound:
 
     async def request(self, method: str, url: str, body: bytes, headers: Mapping[str, str], deadline: float) -> Answer:
         """Sends, and reads the beginning of the answer, within ``deadline`` seconds. Raises OutboundFailure."""
+        origin, target = read_url(url)
+        request = build_request(method, origin, target, headers, body)
         try:
             async with asyncio.timeout(deadline):
-                return await self._exchange(method, url, body, headers)
+                exchange = self._take(origin) or await self._connect(origin)
+                try:
+                    return await exchange.send(request)
+                finally:
+                    self._give_back(origin, exchange)
         except TimeoutError:
             raise OutboundFailure(f"no whole answer within {deadline:g} s") from None
-        except FAILURES as error:
+        except (OSError, ValueError) as error:
             raise OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")) from error
 
-    async def _exchange(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        async with self._pool.stream(
-            method,
-            url,
-            headers=[(name.encode(), value.encode()) for name, value in headers.items()],
-            content=body,
-            extensions={"timeout": {"connect": CONNECT_SECONDS}},
-        ) as answer:
-            text = b""
-            async for part in answer.aiter_stream():
-                text += part
-                if len(text) >= LARGEST_ANSWER:
-                    break
-            wait = next((value for name, value in answer.headers if name.lower() == b"retry-after"), None)
-            shown = text[:LARGEST_ANSWER].decode(errors="replace").replace("\0", "")
-            return Answer(answer.status, shown, wait.decode("latin-1") if wait is not None else None)
+    def _take(self, origin: Origin) -> Exchange | None:
+        """A kept connection, the one that was used last."""
+        kept = self._idle.get(origin, [])
+        while kept:
+            exchange = kept.pop()
+            if exchange.expiry is not None:
+                exchange.expiry.cancel()
+            if exchange.is_open():
+                return exchange
+        self._idle.pop(origin, None)
+        return None
+
+    def _give_back(self, origin: Origin, exchange: Exchange) -> None:
+        """Keeps a connection whose exchange came to its end, for a while."""
+        if not exchange.reusable or not exchange.is_open() or sum(map(len, self._idle.values())) >= self._most_idle:
+            exchange.close()
+            return
+        exchange.answer = None
+        exchange.expiry = asyncio.get_running_loop().call_later(IDLE_SECONDS, exchange.close)
+        self._idle[origin].append(exchange)
+
+    async def _connect(self, origin: Origin) -> Exchange:
+        """A connection to the first address that answers: the one checked is the one connected to."""
+        permitted = [each for each in await self._resolve(origin) if may_connect(each, self._allowed)]
+        failure = OutboundFailure("the address is not allowed")
+        for address in permitted:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    return await self._open(address, origin)
+            except TimeoutError:
+                failure = OutboundFailure(f"no connection within {CONNECT_SECONDS:g} s")
+            except (OSError, ValueError) as error:
+                failure = OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": "))
+        raise failure
+
+    async def _open(self, address: str, origin: Origin) -> Exchange:
+        loop = asyncio.get_running_loop()
+        if origin.scheme == "https":
+            _, exchange = await loop.create_connection(
+                Exchange, address, origin.port, ssl=self._tls, server_hostname=origin.host
+            )
+        else:
+            _, exchange = await loop.create_connection(Exchange, address, origin.port)
+        return exchange
+
+    async def _resolve(self, origin: Origin) -> list[str]:
+        """The addresses of a name, each once."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._threads, find_addresses, origin.host, origin.port)
+        except (OSError, UnicodeError) as error:
+            raise OutboundFailure("the name does not resolve") from error
+        return list(dict.fromkeys(found))
 
 
-FAILURES = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-    OSError,
-    ValueError,
-)
+def find_addresses(host: str, port: int) -> list[str]:
+    return [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def read_url(url: str) -> tuple[Origin, str]:
+    """Where it leads, and the request's target. Raises OutboundFailure for anything but http and https."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise OutboundFailure("this is no URL") from error
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise OutboundFailure("this is no URL of http or https")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Origin(parts.scheme, parts.hostname, port or PORTS[parts.scheme]), target
+
+
+def build_request(method: str, origin: Origin, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The bytes of a request with a body. Raises OutboundFailure where a line would not stay one line."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {origin.header}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if " " in target or not all(line.isascii() and line.isprintable() for line in lines):
+        raise OutboundFailure("the address or a header holds what may not stand there")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def open_outbound(allowed: tuple[Network, ...], connections: int) -> Outbound:

@@ -1,7 +1,8 @@
 """Takes due deliveries on a lease, and gives them back with what became of them."""
 
 import secrets
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,48 +64,55 @@ suspect and is tried without other suspects, so that the innocent that were unde
 
 FINISH = """
 WITH ended AS (
-    UPDATE delivery SET state = $3, lease = NULL, leased_until = NULL,
-        due_at = clock_timestamp() + make_interval(secs => $4),
-        ended_at = CASE WHEN $3 = 'queued' THEN NULL ELSE clock_timestamp() END
-    WHERE id = $1 AND lease = $2 RETURNING id, attempts, forgiven, webhook_id, referral, number, due_at
+    UPDATE delivery d SET state = g.state, lease = NULL, leased_until = NULL,
+        due_at = clock_timestamp() + make_interval(secs => g.delay),
+        ended_at = CASE WHEN g.state = 'queued' THEN NULL ELSE clock_timestamp() END
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::int[], $6::int[], $7::text[], $8::text[],
+                $9::timestamptz[])
+         AS g(id, lease, state, delay, milliseconds, status, reason, answer, happened_at)
+    WHERE d.id = g.id AND d.lease = g.lease
+    RETURNING d.id, d.attempts, d.forgiven, d.webhook_id, d.referral, d.number, d.due_at,
+        g.state, g.milliseconds, g.status, g.reason, g.answer, g.happened_at
 ), behind AS (
     UPDATE delivery f SET due_at = ended.due_at
-    FROM ended WHERE $3 = 'queued' AND f.state = 'queued' AND f.webhook_id = ended.webhook_id
+    FROM ended WHERE ended.state = 'queued' AND f.state = 'queued' AND f.webhook_id = ended.webhook_id
       AND f.referral = ended.referral AND f.number > ended.number AND f.due_at < ended.due_at
 ), noted AS (
-    UPDATE attempt a SET milliseconds = $5, status = $6, reason = $7, answer = $8
-    FROM ended WHERE a.delivery_id = ended.id AND a.number = ended.attempts
-), healthy AS (
-    UPDATE webhook w SET failing_since = NULL, error = NULL
-    FROM ended WHERE $3 = 'delivered' AND w.id = ended.webhook_id AND w.failing_since IS NOT NULL
-), failing AS (
-    UPDATE webhook w SET failing_since = coalesce(w.failing_since, clock_timestamp()),
-        status = CASE
-            WHEN $6 = 410 THEN 'off'
-            WHEN w.status = 'active' AND w.failing_since < clock_timestamp() - interval '5 days' THEN 'error'
-            ELSE w.status END,
-        error = $7
-    FROM ended WHERE $3 IN ('queued', 'dead') AND w.id = ended.webhook_id
-      AND (w.failing_since IS NULL OR $6 = 410 OR w.failing_since < clock_timestamp() - interval '5 days')
+    UPDATE attempt a SET milliseconds = e.milliseconds, status = e.status, reason = e.reason, answer = e.answer
+    FROM ended e WHERE a.delivery_id = e.id AND a.number = e.attempts
 ), told AS (
-    SELECT webhook_id, id % 8 AS slot,
-           greatest(0, extract(epoch FROM clock_timestamp() - $9::timestamptz))::float8 AS seconds,
-           CASE WHEN $3 <> 'delivered' THEN 'failed' WHEN forgiven > 0 THEN 'again' ELSE 'delivered' END AS outcome
-    FROM ended WHERE $3 <> 'withdrawn'
+    SELECT webhook_id, greatest(0, extract(epoch FROM clock_timestamp() - happened_at))::float8 AS seconds,
+           CASE WHEN state <> 'delivered' THEN 'failed' WHEN forgiven > 0 THEN 'again' ELSE 'delivered' END AS outcome
+    FROM ended WHERE state <> 'withdrawn'
+), bucketed AS (
+    SELECT webhook_id, outcome, CASE WHEN outcome = 'delivered' THEN seconds ELSE 0 END AS seconds,
+           CASE WHEN outcome = 'delivered' THEN (SELECT min(b) FROM unnest($10::float8[]) b WHERE b >= seconds) END
+               AS most_seconds
+    FROM told
 ), tallied AS (
     INSERT INTO delivery_tally AS t (webhook_id, outcome, slot, most_seconds, number, seconds)
-    SELECT webhook_id, outcome, slot, CASE WHEN outcome = 'delivered'
-               THEN coalesce((SELECT min(b) FROM unnest($10::float8[]) b WHERE b >= seconds), 'infinity')
-               ELSE 'infinity' END,
-           1, CASE WHEN outcome = 'delivered' THEN seconds ELSE 0 END
-    FROM told
+    SELECT webhook_id, outcome, pg_backend_pid() % 8, coalesce(most_seconds, 'infinity'), count(*), sum(seconds)
+    FROM bucketed GROUP BY webhook_id, outcome, most_seconds ORDER BY webhook_id, outcome, most_seconds
     ON CONFLICT (webhook_id, outcome, most_seconds, slot)
-    DO UPDATE SET number = t.number + 1, seconds = t.seconds + excluded.seconds
+    DO UPDATE SET number = t.number + excluded.number, seconds = t.seconds + excluded.seconds
 )
-SELECT count(*) FROM ended
+SELECT e.id, w.failing_since IS NOT NULL FROM ended e JOIN webhook w ON w.id = e.webhook_id
 """
 """What waits behind a failed head is due no earlier than it: a claim need not look at it. (Whoever makes a head due
 earlier must do so for its followers too.)"""
+
+HEALTH = """
+UPDATE webhook SET
+    failing_since = CASE WHEN $2::bool THEN NULL ELSE coalesce(failing_since, clock_timestamp()) END,
+    status = CASE
+        WHEN $3::bool THEN 'off'
+        WHEN NOT $2 AND status = 'active' AND failing_since < clock_timestamp() - interval '5 days' THEN 'error'
+        ELSE status END,
+    error = CASE WHEN $2 AND NOT $3 THEN NULL ELSE $4::text END
+WHERE id = $1 AND ($2 OR $3 OR failing_since IS NULL OR failing_since < clock_timestamp() - interval '5 days')
+"""
+"""Apart from the acknowledgement, one webhook at a time: its row is the dispatcher's and every worker's, and who holds
+several rows waits for nobody. Lost between the two, it is told by the next attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +185,43 @@ async def claim_due(
     return [Claim(*row) for row in rows]
 
 
-async def finish(connection: Connection | asyncpg.Pool, claim: Claim, result: Result) -> bool:
-    """Records the result; False where the lease had run out and is somebody else's now."""
-    ended = await connection.fetchval(
+Ended = tuple[Claim, Result]
+
+
+async def finish(connection: Connection | asyncpg.Pool, ended: Sequence[Ended]) -> set[int]:
+    """Records the results; the ids of those whose lease had not run out, and become somebody else's, before."""
+    rows = await connection.fetch(
         FINISH,
-        claim.id,
-        claim.lease,
-        result.state,
-        float(result.delay),
-        result.milliseconds,
-        result.status,
-        result.reason,
-        result.answer,
-        claim.created_at,
+        [claim.id for claim, _ in ended],
+        [claim.lease for claim, _ in ended],
+        [result.state for _, result in ended],
+        [float(result.delay) for _, result in ended],
+        [result.milliseconds for _, result in ended],
+        [result.status for _, result in ended],
+        [result.reason for _, result in ended],
+        [result.answer for _, result in ended],
+        [claim.created_at for claim, _ in ended],
         LATENCY_BUCKETS,
     )
-    return bool(ended)
+    recorded = {row[0]: row[1] for row in rows}
+    await note_health(connection, [each for each in ended if each[0].id in recorded], recorded)
+    return set(recorded)
+
+
+async def note_health(
+    connection: Connection | asyncpg.Pool, ended: Sequence[Ended], failing: Mapping[int, bool]
+) -> None:
+    """Writes down which webhooks fail, and which do no more; nothing for those that go on being well."""
+    results: dict[str, list[Result]] = defaultdict(list)
+    troubled = set()
+    for claim, result in ended:
+        if result.state != "withdrawn":
+            results[claim.webhook_id].append(result)
+            if failing[claim.id] or result.state != "delivered":
+                troubled.add(claim.webhook_id)
+    for webhook_id in sorted(troubled):
+        each = results[webhook_id]
+        fine = any(result.state == "delivered" for result in each)
+        gone = any(result.status == 410 for result in each)
+        reason = next((result.reason for result in each if result.reason), None)
+        await connection.execute(HEALTH, webhook_id, fine, gone, reason)

@@ -13,7 +13,7 @@ from app.delivery.channel import Channel, is_mail
 from app.delivery.claim import Claim, Result
 from app.delivery.outcome import judge_silence
 from app.delivery.telling import tell_event
-from app.store.audience import may_see
+from app.store.audience import find_visible
 from app.store.read import read_version
 
 logger = logging.getLogger("handoff.delivery")
@@ -34,17 +34,23 @@ class Sender:
         """The channel that leads to an endpoint."""
         return self.mail if is_mail(url) else self.rest_hook
 
-    async def attempt(self, claim: Claim) -> Result:
-        """Tries once. A delivery that its organisation may not see any more is withdrawn, never sent."""
+    async def find_barred(self, claims: Sequence[Claim]) -> set[int]:
+        """The deliveries whose organisation may not see the resource any more: asked just before they would go."""
+        seekers = {each.id: (each.organization, each.focus_type, each.focus_id) for each in claims}
+        visible = await find_visible(self.pool, seekers.values())
+        return {key for key, seeker in seekers.items() if seeker not in visible}
+
+    async def attempt(self, claim: Claim, *, barred: bool) -> Result:
+        """Tries once; what is ``barred`` is withdrawn, never sent."""
         if claim.attempts > len(self.schedule):
             return Result("dead", reason="the last attempt ended with its worker")
+        if barred:
+            return Result("withdrawn", reason="the organisation may not see the resource any more")
         claimed = time.monotonic()
-        async with self.pool.acquire() as connection:
-            scope = Scope((claim.organization,))
-            if not await may_see(connection, scope, claim.focus_type, claim.focus_id):
-                return Result("withdrawn", reason="the organisation may not see the resource any more")
-            version = None
-            if claim.content not in (None, "empty"):
+        version = None
+        scope = Scope((claim.organization,))
+        if claim.content not in (None, "empty"):
+            async with self.pool.acquire() as connection:
                 key = (claim.focus_type, claim.focus_id)
                 version = await read_version(connection, scope, *key, claim.focus_version)
         channel = self.channel_to(claim.url)

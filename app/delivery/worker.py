@@ -16,12 +16,13 @@ from app.core.settings import Settings
 from app.core.smtp import find_smtp_server
 from app.delivery.channels.mail import Mail
 from app.delivery.channels.rest_hook import RestHook
-from app.delivery.claim import Claim, Result, claim_due, finish
+from app.delivery.claim import Claim, claim_due
 from app.delivery.fan_out import fan_out
 from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
 from app.delivery.heartbeat import AT_ONCE, beat_silent
 from app.delivery.outcome import parse_schedule
+from app.delivery.record import DATABASE_AWAY, Recorder
 from app.delivery.send import Sender
 from app.delivery.webhooks import end_due
 
@@ -34,10 +35,10 @@ POLL = 1.0
 FEW = 50
 LINGER = 0.01
 """Seconds between a hint and the batch that it asks for."""
-RECORD_PAUSE = 0.5
+GATHER = 0.005
+"""Seconds between two claims while there is much to do."""
 LEASE_MARGIN = 10.0
 """Seconds by which a lease outlives its attempt at least, whatever the settings say."""
-DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes, stop: asyncio.Event) -> None:
@@ -58,7 +59,8 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             timeout,
             max(settings.webhook_lease, settings.webhook_timeout + LEASE_MARGIN),
         )
-        worker = Worker(pool, settings, sender, Follow(pool, settings, base), stop)
+        recorder = Recorder(pool, sender.lease, stop)
+        worker = Worker(pool, settings, sender, Follow(pool, settings, base), recorder, stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
@@ -85,6 +87,7 @@ class Worker:
     settings: Settings
     sender: Sender
     followed: Follow
+    recorder: Recorder
     stop: asyncio.Event
     events_came: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -172,19 +175,24 @@ class Worker:
     async def send(self) -> None:
         """Claims and sends, as many at once as the settings allow."""
         while not self.stop.is_set():
+            claimed = time.monotonic()
             try:
                 claims = await self.claim()
+                barred = await self.sender.find_barred(claims)
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the sender: %s", type(error).__name__)
-                claims = []
+                claims, barred = [], set()
             for claim in claims:
                 self.under_way[claim.webhook_id] += 1
                 self.suspects += claim.suspect
-                task = asyncio.create_task(self.carry(claim))
+                task = asyncio.create_task(self.carry(claim, claimed, barred=claim.id in barred))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
             if not claims:
                 await wait_for(self.deliveries_due, POLL)
+            elif self.tasks:
+                # Hands that become free meanwhile claim together.
+                await asyncio.sleep(GATHER)
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def claim(self) -> list[Claim]:
@@ -202,12 +210,11 @@ class Worker:
             suspects=not self.suspects,
         )
 
-    async def carry(self, claim: Claim) -> None:
-        """One attempt and its record."""
-        claimed = time.monotonic()
+    async def carry(self, claim: Claim, claimed: float, *, barred: bool) -> None:
+        """One attempt and its record; ``claimed`` is when its lease began, at the latest."""
         try:
-            result = await self.sender.attempt(claim)
-            await self.record(claim, result, claimed)
+            result = await self.sender.attempt(claim, barred=barred)
+            await self.recorder.record(claim, result, claimed)
             if result.state == "dead":
                 logger.error("Delivery %d of webhook %s is dead: %s", claim.id, claim.webhook_id, result.reason)
         except DATABASE_AWAY as error:
@@ -220,14 +227,3 @@ class Worker:
             if not self.under_way[claim.webhook_id]:
                 del self.under_way[claim.webhook_id]
             self.deliveries_due.set()
-
-    async def record(self, claim: Claim, result: Result, claimed: float) -> None:
-        """Records the result; while the lease lasts, also once a database that went away is back."""
-        while True:
-            try:
-                await finish(self.pool, claim, result)
-                return
-            except DATABASE_AWAY:
-                if self.stop.is_set() or time.monotonic() - claimed + RECORD_PAUSE >= self.sender.lease:
-                    raise
-                await asyncio.sleep(RECORD_PAUSE)

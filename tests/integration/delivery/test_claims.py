@@ -19,7 +19,7 @@ async def test_what_waits_behind_a_failed_head_is_not_due_before_it(pool: asyncp
     async with pool.acquire() as connection:
         await fan_out(connection)
         [head] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
-        assert await finish(connection, head, Result("queued", 3_600, 5, 500, "answered 500"))
+        assert await finish(connection, [(head, Result("queued", 3_600, 5, 500, "answered 500"))])
         await emit(pool, "t", "three")
         await fan_out(connection)
     assert await pool.fetchval("SELECT count(*) FROM delivery WHERE due_at > now() + interval '59 minutes'") == 3
@@ -66,7 +66,7 @@ async def test_what_is_sent_again_is_not_held_back_by_a_later_one_that_fails(
         [later] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
         await replay(connection, Replay(delivery_id=1))
         assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10) == []
-        assert await finish(connection, later, Result("queued", 3_600, 5, 500, "answered 500"))
+        assert await finish(connection, [(later, Result("queued", 3_600, 5, 500, "answered 500"))])
         soon = await connection.fetch("SELECT number FROM delivery WHERE due_at < now() + interval '2 minutes'")
     assert [row[0] for row in soon] == [1]
 
@@ -80,6 +80,6 @@ async def test_days_of_failure_do_not_end_a_pause(pool: asyncpg.Pool, settings: 
         [under_way] = await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10)
         await connection.execute("UPDATE webhook SET failing_since = now() - interval '6 days'")
         await pause_webhook(connection, "w")
-        assert await finish(connection, under_way, Result("queued", 0, 5, 500, "answered 500"))
+        assert await finish(connection, [(under_way, Result("queued", 0, 5, 500, "answered 500"))])
         assert await claim_due(connection, 10, lease_seconds=60, busy={}, most_each=10) == []
         assert await connection.fetchval("SELECT status FROM webhook") == "paused"

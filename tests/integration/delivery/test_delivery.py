@@ -249,8 +249,8 @@ async def test_a_lease_that_ran_out_is_taken_again(pool: asyncpg.Pool, quick: Se
         [taken] = await claim_due(connection, 10, lease_seconds=60, **options)
         assert (taken.id, taken.attempts) == (lost.id, 2)
         assert await claim_due(connection, 10, lease_seconds=60, **options) == []
-        assert not await finish(connection, lost, Result("delivered"))
-        assert await finish(connection, taken, Result("delivered"))
+        assert not await finish(connection, [(lost, Result("delivered"))])
+        assert await finish(connection, [(taken, Result("delivered"))])
         [following] = await claim_due(connection, 10, lease_seconds=60, **options)
         assert following.sequence == 2
 

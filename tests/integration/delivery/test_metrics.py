@@ -109,7 +109,7 @@ async def test_latency_is_counted_in_its_bucket(pool: asyncpg.Pool, open_setting
     async with pool.acquire() as connection:
         await fan_out(connection)
         [claim] = await claim_due(connection, 1, lease_seconds=60, busy={}, most_each=1)
-        assert await finish(connection, claim, Result("delivered", 0, 5, 200))
+        assert await finish(connection, [(claim, Result("delivered", 0, 5, 200))])
     async with open_world(open_settings) as world:
         text = (await scrape(world)).text
     counts = {

@@ -26,7 +26,7 @@ async def listening(answer: Answering) -> AsyncIterator[tuple[str, list[str]]]:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                await reader.readexactly(2)
+                await reader.readexactly(int(head.lower().partition("content-length: ")[2].partition("\r")[0] or 0))
                 heads.append(f"{number} {head}")
                 await answer(writer)
         except (asyncio.IncompleteReadError, ConnectionError):
