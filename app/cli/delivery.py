@@ -32,7 +32,7 @@ def status() -> None:
     rows = [
         (
             each.id,
-            each.status,
+            each.status if each.resting_until is None else f"{each.status}, resting",
             each.queued,
             span(each.oldest),
             each.delivered,

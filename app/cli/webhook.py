@@ -82,6 +82,22 @@ def rotate(
     typer.echo(secret)
 
 
+@commands.command(name="rate")
+def limit_rate(
+    webhook: WebhookId,
+    most: Annotated[
+        float | None, typer.Argument(metavar="[PER_SECOND]", min=0.001, help="Without it, HANDOFF_WEBHOOK_RATE holds.")
+    ] = None,
+) -> None:
+    """Send a webhook no more than so many deliveries a second, all workers together."""
+    from app.interactions.command import run_command
+    from app.interactions.operate import OPERATOR
+    from app.interactions.webhooks import change_rate
+
+    run_command(Settings(), lambda hub: change_rate(hub, OPERATOR, webhook, most))
+    typer.echo(f"{webhook} gets {f'at most {most:g}' if most else 'as many as the settings say,'} a second.")
+
+
 @commands.command()
 def remove(
     webhook: WebhookId,

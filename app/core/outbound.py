@@ -1,6 +1,8 @@
 """The guarded outbound HTTP client: connects only where it may, follows nothing, waits no longer than it was told."""
 
 import asyncio
+import base64
+import re
 import socket
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httptools
 import httpx
@@ -18,8 +20,6 @@ from app.core.errors import HandoffError
 
 LARGEST_ANSWER = 2_048
 LARGEST_HEAD = 65_536
-CONNECT_SECONDS = 5.0
-"""For one address of a name, so that there is time left for its next one."""
 IDLE_SECONDS = 4.0
 """Less than the 5 s after which common servers (Node.js, uvicorn) close: a request must not meet a closing one."""
 PORTS = {"http": 80, "https": 443}
@@ -53,7 +53,7 @@ class Origin:
     def header(self) -> str:
         """The value of Host."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if PORTS[self.scheme] == self.port else f"{host}:{self.port}"
+        return host if PORTS.get(self.scheme) == self.port else f"{host}:{self.port}"
 
 
 class Exchange(asyncio.Protocol):
@@ -139,16 +139,50 @@ class Exchange(asyncio.Protocol):
         return self.transport is not None and not self.transport.is_closing()
 
 
+class Tunnel(asyncio.Protocol):
+    """Asks an egress proxy for a way to an address (RFC 9110, 9.3.6); ``opened`` is done when it says 2xx."""
+
+    def __init__(self, request: bytes) -> None:
+        self.request = request
+        self.head = b""
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        self.head += data
+        head, end, more = self.head.partition(b"\r\n\r\n")
+        if self.opened.done() or (not end and len(self.head) < LARGEST_HEAD):
+            return
+        # Whoever is behind the tunnel speaks second: what comes with the answer is no part of it.
+        if end and not more and re.match(rb"HTTP/1\.[01] 2\d\d[ \r]", head + end):
+            self.opened.set_result(None)
+        else:
+            status = head.split(b"\r\n")[0][:100].decode("latin-1")
+            self.opened.set_exception(OutboundFailure(f"the proxy refused: {status}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(OutboundFailure("the proxy ended the connection"))
+
+
 class Outbound:
     """The client: connections of its own, kept alive per endpoint, and httptools, the server's parser.
 
     There is nothing to switch off: no cookies shared between receivers, no redirects, no proxies or passwords from the
     environment. Names are resolved in threads of its own: a name server that is silent must not take those that others
-    need.
+    need. ``connect_seconds`` is for one address of a name, so that there is time left for its next one. ``proxy`` is
+    ``http://[user:password@]host:port``: the operator's own, so that its address is not asked about, and told the
+    address that was checked, so that it looks up no name again.
     """
 
-    def __init__(self, allowed: tuple[Network, ...], connections: int) -> None:
+    def __init__(
+        self, allowed: tuple[Network, ...], connections: int, connect_seconds: float, proxy: str | None
+    ) -> None:
         self._allowed = allowed
+        self._connect_seconds = connect_seconds
+        self._proxy = urlsplit(proxy) if proxy else None
         self._most_idle = connections
         self._tls = httpx.create_ssl_context()
         self._idle: dict[Origin, list[Exchange]] = defaultdict(list)
@@ -212,23 +246,53 @@ class Outbound:
         failure = OutboundFailure("the address is not allowed")
         for address in permitted:
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
+                async with asyncio.timeout(self._connect_seconds):
                     return await self._open(address, origin)
             except TimeoutError:
-                failure = OutboundFailure(f"no connection within {CONNECT_SECONDS:g} s")
+                failure = OutboundFailure(f"no connection within {self._connect_seconds:g} s")
+            except OutboundFailure as error:
+                failure = error
             except (OSError, ValueError) as error:
                 failure = OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": "))
         raise failure
 
     async def _open(self, address: str, origin: Origin) -> Exchange:
         loop = asyncio.get_running_loop()
-        if origin.scheme == "https":
-            _, exchange = await loop.create_connection(
-                Exchange, address, origin.port, ssl=self._tls, server_hostname=origin.host
-            )
-        else:
-            _, exchange = await loop.create_connection(Exchange, address, origin.port)
+        tls = self._tls if origin.scheme == "https" else None
+        name = origin.host if tls else None
+        if self._proxy is None:
+            _, exchange = await loop.create_connection(Exchange, address, origin.port, ssl=tls, server_hostname=name)
+            return exchange
+        exchange = Exchange()
+        transport: asyncio.Transport | None = await self._tunnel(self._proxy, Origin("tunnel", address, origin.port))
+        try:
+            if tls:
+                secured = await loop.start_tls(cast(asyncio.Transport, transport), exchange, tls, server_hostname=name)
+                exchange.connection_made(cast(asyncio.Transport, secured))
+            else:
+                cast(asyncio.Transport, transport).set_protocol(exchange)
+                exchange.connection_made(cast(asyncio.Transport, transport))
+            transport = None
+        finally:
+            if transport is not None:
+                transport.abort()
         return exchange
+
+    async def _tunnel(self, proxy: SplitResult, target: Origin) -> asyncio.Transport:
+        """A connection through the proxy. Raises OutboundFailure where it refuses."""
+        lines = [f"CONNECT {target.header} HTTP/1.1", f"Host: {target.header}"]
+        if proxy.username is not None:
+            user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}")
+        request = "\r\n".join([*lines, "", ""]).encode()
+        loop = asyncio.get_running_loop()
+        transport, tunnel = await loop.create_connection(lambda: Tunnel(request), proxy.hostname or "", proxy.port or 0)
+        try:
+            await tunnel.opened
+        except BaseException:
+            transport.abort()
+            raise
+        return transport
 
     async def _resolve(self, origin: Origin) -> list[str]:
         """The addresses of a name, each once."""
@@ -266,6 +330,8 @@ def build_request(method: str, origin: Origin, target: str, headers: Mapping[str
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def open_outbound(allowed: tuple[Network, ...], connections: int) -> Outbound:
+def open_outbound(
+    allowed: tuple[Network, ...], connections: int, *, connect_seconds: float = 5.0, proxy: str | None = None
+) -> Outbound:
     """The client, to be entered."""
-    return Outbound(allowed, connections)
+    return Outbound(allowed, connections, connect_seconds, proxy)

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -107,7 +108,35 @@ class Settings(BaseSettings):
         description="Seconds between attempts, comma-separated; after the last the delivery is a dead letter.",
     )
     webhook_timeout: float = Field(default=20.0, description="Seconds for one attempt, whatever the receiver drips.")
-    webhook_concurrency: int = Field(default=32, description="Attempts under way at once in one worker.")
+    webhook_connect_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds in which one address of an endpoint must take the connection."
+    )
+    webhook_concurrency: int = Field(default=32, ge=1, description="Attempts under way at once in one worker.")
+    webhook_endpoint_concurrency: int | None = Field(
+        default=None, ge=1, description="The same to one endpoint; unset, a quarter of all."
+    )
+    webhook_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most deliveries a second to one endpoint, of all workers together; `handoff webhook rate` sets "
+        "another for one. Unset, as many as go.",
+    )
+    webhook_breaker_failures: int = Field(
+        default=10,
+        ge=0,
+        description="Failed attempts of one endpoint in a row (no answer, 408, 425, 429, 5xx) after which it rests, "
+        "and is then tried by one delivery at a time. 0: never.",
+    )
+    webhook_breaker_rest: float = Field(
+        default=300.0,
+        ge=1,
+        description="Longest rest in seconds; it is a quarter of the time that the endpoint has failed.",
+    )
+    webhook_proxy: SecretStr | None = Field(
+        default=None,
+        description="An egress proxy for webhooks, http://[user:password@]host:port. It is asked (CONNECT) for the "
+        "very address that was checked, never for a name.",
+    )
     webhook_lease: float = Field(
         default=60.0, description="Seconds after which another worker may take a claimed delivery."
     )
@@ -149,6 +178,13 @@ class Settings(BaseSettings):
         description="Days after which an event is deleted with its deliveries and attempts, once all of them ended as "
         "long ago; what is queued stays. Unset, for good.",
     )
+    attempt_retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which an attempt is deleted whose delivery was made or withdrawn, with its reason and "
+        "answer. Unset, it goes with its event.",
+    )
     dead_letter_retention_days: int | None = Field(
         default=None,
         ge=1,
@@ -180,6 +216,19 @@ class Settings(BaseSettings):
     def zone(self) -> tzinfo:
         """The zone of ``time_zone``."""
         return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
+    @field_validator("webhook_proxy")
+    @classmethod
+    def check_proxy(cls, url: SecretStr | None) -> SecretStr | None:
+        """Refuses what is no address of a proxy, without telling the password."""
+        try:
+            parts = urlsplit(url.get_secret_value() if url else "http://none:1")
+            fine = parts.scheme == "http" and parts.hostname and parts.port and parts.path in ("", "/")
+        except ValueError:
+            fine = False
+        if not fine:
+            raise ValueError("it is http://[user:password@]host:port")
+        return url
 
     @field_validator("time_zone")
     @classmethod

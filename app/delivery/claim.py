@@ -15,11 +15,25 @@ LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.
 """Seconds from commit to receipt: the upper bounds by which they are counted."""
 
 CLAIM = """
-WITH room AS MATERIALIZED (
-    SELECT w.id, CASE WHEN w.failing_since IS NULL THEN $5::int ELSE greatest(1, $5::int / 4) END
-                 - coalesce(b.hands, 0) AS free
-    FROM webhook w LEFT JOIN unnest($4::text[], $6::int[]) AS b(id, hands) ON b.id = w.id
-    WHERE w.status = 'active'
+WITH guarded AS MATERIALIZED (
+    SELECT id, failing_since, failures, coalesce(rate, $10::float8) AS rate,
+           greatest(1 / coalesce(rate, $10), 1) AS burst,
+           CASE WHEN paced_until <= now() THEN paced_until END AS paced_until  -- no clock that was set back
+    FROM webhook
+    WHERE status = 'active' AND (failures >= $9::int OR coalesce(rate, $10) IS NOT NULL)
+      AND (resting_until IS NULL OR resting_until <= now())
+    FOR NO KEY UPDATE SKIP LOCKED
+), open AS MATERIALIZED (
+    SELECT id, failing_since, $1::int AS most FROM webhook
+    WHERE status = 'active' AND failures < $9 AND coalesce(rate, $10) IS NULL
+    UNION ALL
+    SELECT id, failing_since, least(CASE WHEN failures >= $9 THEN 1 END, $1, floor(1e-6 + rate * extract(epoch FROM
+           now() - greatest(paced_until, now() - make_interval(secs => burst)))))::int
+    FROM guarded
+), room AS MATERIALIZED (
+    SELECT w.id, least(w.most, CASE WHEN w.failing_since IS NULL THEN $5::int ELSE greatest(1, $5::int / 4) END
+                               - coalesce(b.hands, 0)) AS free
+    FROM open w LEFT JOIN unnest($4::text[], $6::int[]) AS b(id, hands) ON b.id = w.id
 ), heads AS MATERIALIZED (
     SELECT h.* FROM room r CROSS JOIN LATERAL (
         SELECT d.id, d.due_at, d.attempts - d.forgiven AS attempts,
@@ -48,6 +62,13 @@ WITH room AS MATERIALIZED (
     FROM due WHERE d.id = due.id RETURNING d.*
 ), tried AS (
     INSERT INTO attempt (delivery_id, number) SELECT id, attempts FROM claimed
+), paced AS (
+    UPDATE webhook w SET
+        paced_until = greatest(g.paced_until, now() - make_interval(secs => g.burst))
+                      + make_interval(secs => c.many / g.rate),
+        resting_until = CASE WHEN g.failures >= $9 THEN now() + make_interval(secs => $3) END
+    FROM guarded g JOIN (SELECT webhook_id, count(*) AS many FROM claimed GROUP BY webhook_id) c ON c.webhook_id = g.id
+    WHERE w.id = g.id
 )
 SELECT c.id, c.lease, c.attempts - c.forgiven, c.number, (SELECT h.suspect FROM heads h WHERE h.id = c.id),
        extract(epoch FROM clock_timestamp() - c.first_tried_at)::float8,
@@ -60,7 +81,11 @@ FROM claimed c JOIN webhook w ON w.id = c.webhook_id JOIN event e ON e.id = c.ev
 """Only the earliest undelivered one of a stream (webhook, referral) is due. Each webhook is looked at by itself, up to
 its free hands, so that the backlog of one costs the others nothing; a failing one has fewer hands. Attempts count from
 the claim on, so that a delivery that kills its worker ends as a dead letter too; one whose leases keep running out is a
-suspect and is tried without other suspects, so that the innocent that were under way beside it do not die with it."""
+suspect and is tried without other suspects, so that the innocent that were under way beside it do not die with it.
+
+A webhook with a rate, or whose circuit breaker has opened, is ``guarded``: one worker claims for it at a time, so that
+all of them together keep to the rate (a bucket of one second's deliveries, of one at least), and one alone tries
+whether the endpoint is there again."""
 
 FINISH = """
 WITH ended AS (
@@ -103,15 +128,20 @@ earlier must do so for its followers too.)"""
 
 HEALTH = """
 UPDATE webhook SET
+    failures = CASE WHEN $5::bool THEN 0 ELSE failures + $6::int END,
+    resting_until = CASE WHEN NOT $5 AND failures + $6 >= $7::int THEN clock_timestamp() + make_interval(
+        secs => least($8::float8, greatest(1, extract(epoch FROM clock_timestamp() - failing_since) / 4))) END,
     failing_since = CASE WHEN $2::bool THEN NULL ELSE coalesce(failing_since, clock_timestamp()) END,
     status = CASE
         WHEN $3::bool THEN 'off'
         WHEN NOT $2 AND status = 'active' AND failing_since < clock_timestamp() - interval '5 days' THEN 'error'
         ELSE status END,
     error = CASE WHEN $2 AND NOT $3 THEN NULL ELSE $4::text END
-WHERE id = $1 AND ($2 OR $3 OR failing_since IS NULL OR failing_since < clock_timestamp() - interval '5 days')
+WHERE id = $1
 """
-"""Apart from the acknowledgement, one webhook at a time: its row is the dispatcher's and every worker's, and who holds
+"""The breaker rests for a quarter of the time that the endpoint has failed, within bounds.
+
+Apart from the acknowledgement, one webhook at a time: its row is the dispatcher's and every worker's, and who holds
 several rows waits for nobody. Lost between the two, it is told by the next attempt."""
 
 
@@ -151,7 +181,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an attempt: ``state`` of the delivery, and for a queued one the ``delay`` in seconds."""
+    """What became of an attempt: ``state`` of the delivery, and for a queued one the ``delay`` in seconds.
+
+    ``reached`` says whether the endpoint is in order; None where nothing was learnt of it.
+    """
 
     state: str
     delay: float = 0
@@ -159,6 +192,23 @@ class Result:
     status: int | None = None
     reason: str | None = None
     answer: str | None = None
+    reached: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds deliveries back: failures in a row that open the breaker, the longest it rests (seconds), and the most
+    deliveries a second of a webhook that has no rate of its own, None for no limit. One that has ended with its worker
+    after ``suspect`` attempts is tried without other suspects.
+    """
+
+    failures: int = 10
+    longest_rest: float = 300.0
+    rate: float | None = None
+    suspect: int = SUSPECT_ATTEMPTS
+
+
+NO_LIMITS = Limits(failures=2**31 - 1)
 
 
 async def claim_due(
@@ -169,6 +219,7 @@ async def claim_due(
     busy: Mapping[str, int],
     most_each: int,
     suspects: bool = True,
+    limits: Limits = NO_LIMITS,
 ) -> list[Claim]:
     """Up to ``most`` deliveries; of one webhook so many that with the ``busy`` ones there are at most ``most_each``."""
     rows = await connection.fetch(
@@ -180,7 +231,9 @@ async def claim_due(
         most_each,
         list(busy.values()),
         suspects,
-        SUSPECT_ATTEMPTS,
+        limits.suspect,
+        limits.failures,
+        limits.rate,
     )
     return [Claim(*row) for row in rows]
 
@@ -188,7 +241,7 @@ async def claim_due(
 Ended = tuple[Claim, Result]
 
 
-async def finish(connection: Connection | asyncpg.Pool, ended: Sequence[Ended]) -> set[int]:
+async def finish(connection: Connection | asyncpg.Pool, ended: Sequence[Ended], limits: Limits = NO_LIMITS) -> set[int]:
     """Records the results; the ids of those whose lease had not run out, and become somebody else's, before."""
     rows = await connection.fetch(
         FINISH,
@@ -204,12 +257,12 @@ async def finish(connection: Connection | asyncpg.Pool, ended: Sequence[Ended]) 
         LATENCY_BUCKETS,
     )
     recorded = {row[0]: row[1] for row in rows}
-    await note_health(connection, [each for each in ended if each[0].id in recorded], recorded)
+    await note_health(connection, [each for each in ended if each[0].id in recorded], recorded, limits)
     return set(recorded)
 
 
 async def note_health(
-    connection: Connection | asyncpg.Pool, ended: Sequence[Ended], failing: Mapping[int, bool]
+    connection: Connection | asyncpg.Pool, ended: Sequence[Ended], failing: Mapping[int, bool], limits: Limits
 ) -> None:
     """Writes down which webhooks fail, and which do no more; nothing for those that go on being well."""
     results: dict[str, list[Result]] = defaultdict(list)
@@ -224,4 +277,8 @@ async def note_health(
         fine = any(result.state == "delivered" for result in each)
         gone = any(result.status == 410 for result in each)
         reason = next((result.reason for result in each if result.reason), None)
-        await connection.execute(HEALTH, webhook_id, fine, gone, reason)
+        reached = any(result.reached for result in each)
+        lost = sum(result.reached is False for result in each)
+        await connection.execute(
+            HEALTH, webhook_id, fine, gone, reason, reached, lost, limits.failures, limits.longest_rest
+        )

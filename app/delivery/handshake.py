@@ -29,7 +29,7 @@ RETURNING handshakes, {COLUMNS}
 
 FINISH = """
 UPDATE webhook SET status = CASE WHEN $3::text IS NULL THEN 'active' ELSE 'error' END, error = $3,
-    failing_since = NULL, handshake = NULL, handshake_until = NULL, handshakes = 0,
+    failing_since = NULL, failures = 0, resting_until = NULL, handshake = NULL, handshake_until = NULL, handshakes = 0,
     heartbeat_due = clock_timestamp() + make_interval(secs => heartbeat_period)
 WHERE id = $1 AND handshake = $2 AND status = 'requested'
 """

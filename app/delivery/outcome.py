@@ -33,20 +33,21 @@ def parse_schedule(text: str) -> tuple[float, ...]:
 def judge_answer(answer: Answer, attempts: int, age: float, schedule: Sequence[float], milliseconds: int) -> Result:
     """The result of an attempt that was answered; ``attempts`` counts it, ``age`` is seconds since the first."""
     if 200 <= answer.status < 300:
-        return Result("delivered", 0, milliseconds, answer.status)
+        return Result("delivered", 0, milliseconds, answer.status, reached=True)
     reason = f"answered {answer.status}"
     if answer.status == 410:
         # The webhook is turned off; what is queued waits in case the operator turns it on again.
-        return Result("queued", 0, milliseconds, answer.status, reason, answer.text)
+        return Result("queued", 0, milliseconds, answer.status, reason, answer.text, reached=True)
     delay = next_delay(attempts, schedule)
     if delay is not None and answer.status in OBEYED_WAITS:
         # It may only lengthen: ten times "0" must not use up the whole schedule within a second.
         delay = max(delay, read_wait(answer.retry_after, delay))
     if 400 <= answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS:
         delay = limit_patience(delay, age)
-    if delay is None:
-        return Result("dead", 0, milliseconds, answer.status, reason, answer.text)
-    return Result("queued", delay, milliseconds, answer.status, reason, answer.text)
+    # A client error speaks against the message; it must not hold up those of other referrals.
+    reached = answer.status < 500 and answer.status not in PATIENT_CLIENT_ERRORS
+    state = "dead" if delay is None else "queued"
+    return Result(state, delay or 0, milliseconds, answer.status, reason, answer.text, reached)
 
 
 def judge_mail(failure: SmtpFailure, attempts: int, age: float, schedule: Sequence[float], milliseconds: int) -> Result:
@@ -55,7 +56,8 @@ def judge_mail(failure: SmtpFailure, attempts: int, age: float, schedule: Sequen
     if failure.refused:
         delay = limit_patience(delay, age)
     state = "dead" if delay is None else "queued"
-    return Result(state, delay or 0, milliseconds, failure.reply, failure.diagnostics, failure.text or None)
+    answer = failure.text or None
+    return Result(state, delay or 0, milliseconds, failure.reply, failure.diagnostics, answer, failure.refused)
 
 
 def limit_patience(delay: float | None, age: float) -> float | None:
@@ -64,10 +66,12 @@ def limit_patience(delay: float | None, age: float) -> float | None:
     return min(delay, left) if delay is not None and left > 0 else None
 
 
-def judge_silence(reason: str, attempts: int, schedule: Sequence[float], milliseconds: int) -> Result:
-    """The result of an attempt that was not answered."""
+def judge_silence(
+    reason: str, attempts: int, schedule: Sequence[float], milliseconds: int, *, reached: bool | None = False
+) -> Result:
+    """The result of an attempt that was not answered; ``reached`` is None where the endpoint has no part in it."""
     delay = next_delay(attempts, schedule)
-    return Result("dead" if delay is None else "queued", delay or 0, milliseconds, None, reason)
+    return Result("dead" if delay is None else "queued", delay or 0, milliseconds, None, reason, None, reached)
 
 
 def next_delay(attempts: int, schedule: Sequence[float]) -> float | None:

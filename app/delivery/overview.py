@@ -19,7 +19,8 @@ BLOCKED = f"d.first_tried_at < now() - interval '{BLOCKED_MINUTES} minutes' AND 
 STATES = f"""
 SELECT w.id, w.organization, w.url, w.topics, w.status, w.error, w.failing_since, w.created_at,
        CASE WHEN w.previous_secret IS NOT NULL AND w.previous_until > clock_timestamp() THEN w.previous_until END,
-       q.queued, extract(epoch FROM clock_timestamp() - e.created_at)::float8, q.blocked, d.dead, t.delivered, t.failed
+       q.queued, extract(epoch FROM clock_timestamp() - e.created_at)::float8, q.blocked, d.dead, t.delivered, t.failed,
+       CASE WHEN w.resting_until > clock_timestamp() THEN w.resting_until END, w.rate
 FROM webhook w
 CROSS JOIN LATERAL (
     SELECT count(*) AS queued, min(d.id) AS oldest, count(*) FILTER (WHERE {BLOCKED}) AS blocked
@@ -64,6 +65,7 @@ class WebhookState:
 
     ``blocked`` are the referrals whose next event was first tried over 15 minutes ago. ``delivered`` and ``failed``
     (attempts; one that ended with its worker is in none) count from the beginning, whatever was deleted since.
+    Until ``resting_until`` the circuit breaker keeps deliveries back. ``rate`` is the webhook's own, a second.
     """
 
     id: str
@@ -81,6 +83,8 @@ class WebhookState:
     dead: int
     delivered: int
     failed: int
+    resting_until: datetime | None
+    rate: float | None
 
 
 @dataclass(frozen=True, slots=True)

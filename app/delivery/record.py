@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from app.delivery.claim import Claim, Ended, Result, finish
+from app.delivery.claim import Claim, Ended, Limits, Result, finish
 
 RECORD_PAUSE = 0.5
 DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -28,6 +28,7 @@ class Recorder:
     pool: asyncpg.Pool
     lease: float
     stop: asyncio.Event
+    limits: Limits
     waiting: list[Record] = field(default_factory=list)
     running: asyncio.Task[None] | None = None
 
@@ -52,7 +53,7 @@ class Recorder:
                 await self.write_each(batch)
 
     async def write(self, batch: list[Record]) -> None:
-        await finish(self.pool, [each.ended for each in batch])
+        await finish(self.pool, [each.ended for each in batch], self.limits)
         for each in batch:
             each.done.set_result(None)
 

@@ -43,7 +43,7 @@ WHERE d.id = $1 AND ($2::text IS NULL OR w.organization = $2)
 
 RESUME = """
 WITH resumed AS (
-    UPDATE webhook SET failing_since = NULL, error = NULL,
+    UPDATE webhook SET failing_since = NULL, error = NULL, failures = 0, resting_until = NULL,
         status = CASE WHEN status = 'requested' OR error LIKE 'handshake:%' THEN 'requested' ELSE 'active' END
     WHERE id = $1 RETURNING id
 )

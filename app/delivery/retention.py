@@ -1,4 +1,4 @@
-"""Deletes what is old: events, with their deliveries and attempts, in batches that hold nobody up."""
+"""Deletes what is old: events with their deliveries and attempts, or attempts alone, in batches that hold nobody up."""
 
 import asyncio
 import logging
@@ -36,17 +36,57 @@ SELECT e.id FROM event e WHERE e.id = ANY($1) AND e.fanned_out_at IS NOT NULL AN
 """
 
 
+ATTEMPTS = """
+WITH page AS MATERIALIZED (
+    SELECT delivery_id, number, at < now() - make_interval(days => $3) AS old FROM attempt
+    WHERE (delivery_id, number) > ($1::bigint, $2::int) ORDER BY delivery_id, number LIMIT $4
+), gone AS (
+    DELETE FROM attempt a USING page p JOIN delivery d ON d.id = p.delivery_id
+    WHERE p.old AND d.state IN ('delivered', 'withdrawn') AND a.delivery_id = p.delivery_id AND a.number = p.number
+    RETURNING 1
+)
+SELECT delivery_id, number, bool_or(old) OVER (), (SELECT count(*) FROM gone) FROM page
+ORDER BY delivery_id DESC, number DESC LIMIT 1
+"""
+"""What is queued or dead keeps its attempts: they say why."""
+
+
 async def keep_young(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Deletes what has grown old, again and again until ``stop`` is set; nothing where no retention is set."""
-    while settings.event_retention_days is not None and not stop.is_set():
+    days, attempt_days = settings.event_retention_days, settings.attempt_retention_days
+    while (days is not None or attempt_days is not None) and not stop.is_set():
         try:
-            deleted = await delete_old(pool, settings.event_retention_days, settings.dead_letter_retention_days, stop)
-            if deleted:
-                logger.info("%d events were deleted after %d days", deleted, settings.event_retention_days)
+            if attempt_days is not None:
+                told(await delete_attempts(pool, attempt_days, stop), "attempts", attempt_days)
+            if days is not None:
+                told(await delete_old(pool, days, settings.dead_letter_retention_days, stop), "events", days)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            logger.warning("Old events could not be deleted: %s", type(error).__name__)
+            logger.warning("What is old could not be deleted: %s", type(error).__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PAUSE)
+
+
+def told(deleted: int, what: str, days: int) -> None:
+    if deleted:
+        logger.info("%d %s were deleted after %d days", deleted, what, days)
+
+
+async def delete_attempts(pool: asyncpg.Pool, days: int, stop: asyncio.Event) -> int:
+    """How many attempts over ``days`` old were deleted, of what was delivered or withdrawn.
+
+    The first batch in which nothing is old is the last. Another worker that is at it goes on alone.
+    """
+    deleted, after = 0, (0, 0)
+    while not stop.is_set():
+        async with pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", RETENTION_LOCK):
+                return deleted
+            row = await connection.fetchrow(ATTEMPTS, *after, days, BATCH)
+        if row is None or not row[2]:
+            return deleted
+        deleted, after = deleted + row[3], (row[0], row[1])
+        await asyncio.sleep(BREATH)
+    return deleted
 
 
 async def delete_old(pool: asyncpg.Pool, days: int, dead_days: int | None, stop: asyncio.Event) -> int:

@@ -40,13 +40,12 @@ class Sender:
         visible = await find_visible(self.pool, seekers.values())
         return {key for key, seeker in seekers.items() if seeker not in visible}
 
-    async def attempt(self, claim: Claim, *, barred: bool) -> Result:
-        """Tries once; what is ``barred`` is withdrawn, never sent."""
+    async def attempt(self, claim: Claim, claimed: float, *, barred: bool) -> Result:
+        """Tries once; what is ``barred`` is withdrawn, never sent. ``claimed`` is when the lease began."""
         if claim.attempts > len(self.schedule):
             return Result("dead", reason="the last attempt ended with its worker")
         if barred:
             return Result("withdrawn", reason="the organisation may not see the resource any more")
-        claimed = time.monotonic()
         version = None
         scope = Scope((claim.organization,))
         if claim.content not in (None, "empty"):
@@ -58,13 +57,12 @@ class Sender:
             event = None if claim.content is None else tell_event(claim, version, scope, claim.content)
             message = channel.build(claim, event)
         except HandoffError as error:
-            return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0)
+            return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0, reached=None)
         except (ValueError, TypeError, KeyError) as error:
             logger.exception("The message of delivery %d cannot be made", claim.id)
-            return judge_silence(
-                f"the message cannot be made: {type(error).__name__}", claim.attempts, self.schedule, 0
-            )
+            reason = f"the message cannot be made: {type(error).__name__}"
+            return judge_silence(reason, claim.attempts, self.schedule, 0, reached=None)
         if time.monotonic() - claimed > self.lease - self.timeout:
             # Another worker may hold it before we are done, and go on with what comes after it.
-            return judge_silence("the database took too long", claim.attempts, self.schedule, 0)
+            return judge_silence("the database took too long", claim.attempts, self.schedule, 0, reached=None)
         return await channel.send(claim, message)

@@ -115,6 +115,11 @@ async def end_due(pool: asyncpg.Pool) -> None:
     await pool.execute("UPDATE webhook SET status = 'off' WHERE ends_at <= clock_timestamp() AND status <> 'off'")
 
 
+async def set_rate(connection: Connection, webhook_id: str, rate: float | None) -> None:
+    """The most deliveries a second, of all workers together; None for that of the settings."""
+    await connection.execute("UPDATE webhook SET rate = $2, paced_until = NULL WHERE id = $1", webhook_id, rate)
+
+
 async def find_kept(connection: Connection, webhook_id: str) -> tuple[bytes | None, str | None]:
     """(sealed headers, status) of a Subscription, as far as there is one."""
     row = await connection.fetchrow("SELECT headers, status FROM webhook WHERE id = $1", webhook_id)

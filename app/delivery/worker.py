@@ -16,7 +16,7 @@ from app.core.settings import Settings
 from app.core.smtp import find_smtp_server
 from app.delivery.channels.mail import Mail
 from app.delivery.channels.rest_hook import RestHook
-from app.delivery.claim import Claim, claim_due
+from app.delivery.claim import NO_LIMITS, SUSPECT_ATTEMPTS, Claim, Limits, claim_due
 from app.delivery.fan_out import fan_out
 from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
@@ -45,7 +45,12 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
     """Delivers until ``stop`` is set, then lets what is in flight end. Outlasts restarts of the database."""
     connections = settings.webhook_concurrency
     public_url = (settings.public_url or "http://127.0.0.1:8000").rstrip("/")
-    async with open_outbound(parse_networks(settings.webhook_allowed_networks), connections) as client:
+    async with open_outbound(
+        parse_networks(settings.webhook_allowed_networks),
+        connections,
+        connect_seconds=settings.webhook_connect_timeout,
+        proxy=settings.webhook_proxy.get_secret_value() if settings.webhook_proxy else None,
+    ) as client:
         base, schedule, timeout = (
             f"{public_url}/fhir",
             parse_schedule(settings.webhook_retry_schedule),
@@ -59,14 +64,25 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             timeout,
             max(settings.webhook_lease, settings.webhook_timeout + LEASE_MARGIN),
         )
-        recorder = Recorder(pool, sender.lease, stop)
-        worker = Worker(pool, settings, sender, Follow(pool, settings, base), recorder, stop)
+        limits = read_limits(settings)
+        recorder = Recorder(pool, sender.lease, stop, limits)
+        worker = Worker(pool, settings, sender, Follow(pool, settings, base), recorder, limits, stop)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
             group.create_task(worker.greet())
             group.create_task(worker.keep_time())
             group.create_task(worker.follow())
+
+
+def read_limits(settings: Settings) -> Limits:
+    """What the settings say of the breaker and the rate.
+
+    With few attempts the suspicion begins early: the innocent must have one left that they are tried in alone.
+    """
+    failures = settings.webhook_breaker_failures or NO_LIMITS.failures
+    suspect = min(SUSPECT_ATTEMPTS, len(parse_schedule(settings.webhook_retry_schedule)) - 1)
+    return Limits(failures, settings.webhook_breaker_rest, settings.webhook_rate, max(1, suspect))
 
 
 async def wait_for(wake: asyncio.Event, seconds: float) -> None:
@@ -88,6 +104,7 @@ class Worker:
     sender: Sender
     followed: Follow
     recorder: Recorder
+    limits: Limits
     stop: asyncio.Event
     events_came: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries_due: asyncio.Event = field(default_factory=asyncio.Event)
@@ -196,9 +213,9 @@ class Worker:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
     async def claim(self) -> list[Claim]:
-        """What this worker can take now: no webhook gets more than a quarter of its hands."""
+        """What this worker can take now: no webhook gets more than its share of the hands, by default a quarter."""
         free = self.settings.webhook_concurrency - len(self.tasks)
-        most_each = max(1, self.settings.webhook_concurrency // 4)
+        most_each = self.settings.webhook_endpoint_concurrency or max(1, self.settings.webhook_concurrency // 4)
         if free <= 0:
             return []
         return await claim_due(
@@ -208,12 +225,13 @@ class Worker:
             busy=self.under_way,
             most_each=most_each,
             suspects=not self.suspects,
+            limits=self.limits,
         )
 
     async def carry(self, claim: Claim, claimed: float, *, barred: bool) -> None:
         """One attempt and its record; ``claimed`` is when its lease began, at the latest."""
         try:
-            result = await self.sender.attempt(claim, barred=barred)
+            result = await self.sender.attempt(claim, claimed, barred=barred)
             await self.recorder.record(claim, result, claimed)
             if result.state == "dead":
                 logger.error("Delivery %d of webhook %s is dead: %s", claim.id, claim.webhook_id, result.reason)

@@ -7,8 +7,9 @@ from app.access.interaction_rules import authorize, steered_by
 from app.core.caller import Caller
 from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.ids import new_id
+from app.delivery.overview import WebhookState
 from app.delivery.topics import BY_NAME, check_topics
-from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret
+from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret, set_rate
 from app.delivery.webhooks import add_webhook as insert_webhook
 from app.interactions.deliveries import find_state
 from app.interactions.hub import Hub
@@ -72,6 +73,18 @@ async def change_secret(hub: Hub, caller: Caller, secret_key: bytes, webhook_id:
     async def work(unit: Unit) -> str:
         await find_state(unit.connection, caller, webhook_id)
         return await rotate_secret(unit.connection, webhook_id, grace, secret_key)
+
+    return await run_unit(hub, caller, work)
+
+
+async def change_rate(hub: Hub, caller: Caller, webhook_id: str, rate: float | None) -> WebhookState:
+    """Most deliveries a second to a webhook, None for that of the settings. Raises NotFound."""
+    authorize(caller, "update", "Subscription")
+
+    async def work(unit: Unit) -> WebhookState:
+        await find_state(unit.connection, caller, webhook_id)
+        await set_rate(unit.connection, webhook_id, rate)
+        return await find_state(unit.connection, caller, webhook_id)
 
     return await run_unit(hub, caller, work)
 

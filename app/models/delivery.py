@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlmodel import Field, SQLModel
 
 from app.models.resources import instant, key_text
@@ -74,6 +74,9 @@ class Webhook(SQLModel, table=True):
     along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``; one that failed for the
     ``handshakes``-th time comes again then. ``heartbeat_period`` and ``timeout`` are in seconds; at ``ends_at`` it is
     turned off.
+    ``failures`` are the failed attempts in a row that speak against the endpoint; after some nothing is claimed before
+    ``resting_until`` (the circuit breaker). ``rate`` is the most deliveries a second, None by the setting; those up to
+    ``paced_until`` are used up.
     """
 
     __tablename__ = "webhook"
@@ -102,6 +105,10 @@ class Webhook(SQLModel, table=True):
     timeout: int | None = Field(sa_column=Column(Integer, nullable=True))
     ends_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     last_number: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    failures: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    resting_until: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    rate: float | None = Field(sa_column=Column(Double, nullable=True))
+    paced_until: datetime | None = Field(sa_column=Column(TIMESTAMP(timezone=True), nullable=True))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=NOW))
 
 

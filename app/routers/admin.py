@@ -14,6 +14,7 @@ from app.interactions import deliveries, webhooks
 from app.routers.admin_bodies import (
     Answer,
     Body,
+    NewRate,
     NewSecret,
     NewWebhook,
     Removed,
@@ -115,6 +116,16 @@ async def rotate_secret(request: Request, webhook_id: str) -> Response:
     key = request.app.state.secret_key
     secret = await webhooks.change_secret(hub, caller, key, check_webhook_id(webhook_id), body.grace_seconds)
     return answer(Secret(secret=secret))
+
+
+@router.put("/webhooks/{webhook_id}/rate")
+async def limit_rate(request: Request, webhook_id: str) -> Response:
+    """Sends a webhook no more than so many deliveries a second."""
+    read_parameters(request)
+    hub, caller = find_hub(request), await find_caller(request)
+    body = await read_json(request, NewRate)
+    state = await webhooks.change_rate(hub, caller, check_webhook_id(webhook_id), body.per_second)
+    return answer(Webhook.show(state))
 
 
 @router.post("/webhooks/{webhook_id}/pause")

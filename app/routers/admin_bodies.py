@@ -1,9 +1,10 @@
 """The JSON that operators and organisations steer delivery by: what is sent, what is answered."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.delivery import overview
@@ -60,6 +61,22 @@ class NewSecret(Body):
     )
 
 
+class NewRate(Body):
+    """The most deliveries a second, all workers together."""
+
+    per_second: float | None = Field(
+        ge=0.001, le=1_000_000, strict=False, description="null for that of HANDOFF_WEBHOOK_RATE"
+    )
+
+    @field_validator("per_second", mode="before")
+    @classmethod
+    def check_number(cls, value: object) -> object:
+        """Refuses text and truth values, which would pass for numbers."""
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | Decimal)):
+            raise ValueError("give a number, or null")
+        return value
+
+
 class WantedReplay(Body):
     """One delivery, or those of a webhook from a number or a time on."""
 
@@ -93,6 +110,8 @@ class Webhook(Answer):
     failing_since: datetime | None
     created_at: datetime
     previous_secret_until: datetime | None = Field(description="Until then messages are signed with the old one too")
+    resting_until: datetime | None = Field(description="Until then nothing goes: too many attempts failed in a row")
+    rate_per_second: float | None = Field(description="Its own; null where HANDOFF_WEBHOOK_RATE holds")
     queued: int
     oldest_seconds: float | None = Field(description="Age of the event that has waited longest")
     blocked: int = Field(description="Referrals whose next event was first tried over 15 minutes ago")
@@ -204,6 +223,8 @@ def show_state(state: overview.WebhookState) -> dict[str, Any]:
         "failingSince": state.failing_since,
         "createdAt": state.created_at,
         "previousSecretUntil": state.previous_until,
+        "restingUntil": state.resting_until,
+        "ratePerSecond": state.rate,
         "queued": state.queued,
         "oldestSeconds": state.oldest,
         "blocked": state.blocked,

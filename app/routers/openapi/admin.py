@@ -23,6 +23,8 @@ WEBHOOK: Json = {
     "failingSince": None,
     "createdAt": AT,
     "previousSecretUntil": None,
+    "restingUntil": None,
+    "ratePerSecond": None,
     "queued": 0,
     "oldestSeconds": None,
     "blocked": 0,
@@ -136,6 +138,18 @@ OPERATIONS = (
         errors=(404, 413, 415),
     ),
     Operation(
+        "put",
+        "/admin/webhooks/{id}/rate",
+        "limitRate",
+        "Sends a webhook no more than so many deliveries a second, all workers together",
+        "u",
+        "Webhook",
+        {**WEBHOOK, "ratePerSecond": 5.0},
+        body="NewRate",
+        sent={"perSecond": 5},
+        errors=(404, 413, 415),
+    ),
+    Operation(
         "post",
         "/admin/webhooks/{id}/pause",
         "pauseWebhook",
@@ -216,7 +230,7 @@ def build_admin_parameters() -> Json:
 
 def build_admin_schemas() -> dict[str, Json]:
     """The schemas, made from the models that read and write the bodies."""
-    sent = (bodies.NewWebhook, bodies.NewSecret, bodies.WantedReplay)
+    sent = (bodies.NewWebhook, bodies.NewSecret, bodies.NewRate, bodies.WantedReplay)
     answered = (bodies.SecretWebhook, bodies.Webhooks, bodies.UndeliveredPage, bodies.ReplayAnswer)
     modes: list[Any] = [(each, "validation") for each in sent]
     modes += [(each, "serialization") for each in (*answered, bodies.Secret, bodies.Removed)]

@@ -17,6 +17,7 @@ from app.access.tokens import TokenVerifier, issue_token, signing_key
 from app.core.caller import Caller
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.secrets import derive_key
+from tests.waiting import until
 
 SECRET = b"0" * 32
 URL = "https://refer.example"
@@ -34,13 +35,14 @@ CLIENT = RegisteredClient(
 
 
 class Clients:
-    """Stands for the pool: answers the one query for enabled clients."""
+    """Stands for the pool: answers the one query for enabled clients, once it is ``open``."""
 
     def __init__(self, *clients: RegisteredClient) -> None:
         self.clients = list(clients)
-        self.queries = 0
+        self.queries = self.answered = 0
         self.broken: Exception | None = None
-        self.delay = 0.0
+        self.open = asyncio.Event()
+        self.open.set()
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator["Clients"]:
@@ -48,7 +50,8 @@ class Clients:
 
     async def fetch(self, query: str) -> list[dict[str, Any]]:
         self.queries += 1
-        await asyncio.sleep(self.delay)
+        await self.open.wait()
+        self.answered += 1
         if self.broken:
             raise self.broken
         names = ("id", "organization", "role", "scopes", "server_makes_tasks")
@@ -76,6 +79,9 @@ class Desk:
 
     async def ask(self, token: str) -> Caller:
         return await self.verifier.authenticate(f"Bearer {token}")
+
+    async def has_asked(self) -> bool:
+        return self.clients.queries > 0
 
 
 def issue(client: RegisteredClient = CLIENT, scope: str = "system/Task.rs", lifetime: int = 300) -> str:
@@ -233,29 +239,44 @@ async def test_under_steady_load_the_list_is_read_behind_the_requests() -> None:
     desk, token = Desk(), issue()
     await desk.ask(token)
     desk.clock.now += 2.5
-    desk.clients.delay = 0.01
+    desk.clients.open.clear()
     desk.clients.clients = []
     await desk.ask(token)
-    await asyncio.sleep(0.05)
-    assert desk.clients.queries == 2
-    with pytest.raises(Unauthenticated):
-        await desk.ask(token)
+
+    async def is_read() -> bool:
+        return desk.clients.queries == 2
+
+    await until(is_read)
+    desk.clients.open.set()
+
+    async def is_refused() -> bool:
+        try:
+            await desk.ask(token)
+        except Unauthenticated:
+            return True
+        return False
+
+    await until(is_refused)
 
 
 async def test_many_at_once_share_one_query() -> None:
     desk, token = Desk(), issue()
-    desk.clients.delay = 0.01
-    callers = await asyncio.gather(*(desk.ask(token) for _ in range(50)))
+    desk.clients.open.clear()
+    asking = [asyncio.create_task(desk.ask(token)) for _ in range(50)]
+    await until(desk.has_asked)
+    desk.clients.open.set()
+    callers = await asyncio.gather(*asking)
     assert len(callers) == 50
     assert desk.clients.queries == 1
 
 
 async def test_one_that_is_given_up_does_not_end_the_query_of_the_others() -> None:
     desk, token = Desk(), issue()
-    desk.clients.delay = 0.01
+    desk.clients.open.clear()
     first, second = (asyncio.create_task(desk.ask(token)) for _ in range(2))
-    await asyncio.sleep(0)
+    await until(desk.has_asked)
     first.cancel()
+    desk.clients.open.set()
     assert await second
     assert desk.clients.queries == 1
 
@@ -274,7 +295,11 @@ async def test_without_a_database_nobody_is_let_in(error: Exception) -> None:
     desk.clients.broken = error
     desk.clock.now += 3
     assert await desk.ask(token)
-    await asyncio.sleep(0.01)
+
+    async def has_failed() -> bool:
+        return desk.clients.answered == 3
+
+    await until(has_failed)
     desk.clock.now += 3
     with pytest.raises(Unavailable):
         await desk.ask(token)
@@ -283,6 +308,6 @@ async def test_without_a_database_nobody_is_let_in(error: Exception) -> None:
 async def test_a_query_that_takes_too_long_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.access.client_watch.PATIENCE", 0.01)
     desk = Desk()
-    desk.clients.delay = 10
+    desk.clients.open.clear()
     with pytest.raises(Unavailable):
         await desk.ask(issue())

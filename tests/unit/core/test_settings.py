@@ -1,7 +1,7 @@
 """The settings: from the environment, frozen, each explained."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.core.settings import Settings
 
@@ -53,3 +53,13 @@ def test_a_certificate_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HANDOFF_TLS_CERTIFICATE", "server.pem")
     with pytest.raises(ValidationError, match="go together"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["proxy:3128", "https://proxy:3128", "http://proxy", "http://u:secret@proxy:x", "socks5://p:1"]
+)
+def test_a_proxy_is_an_address_of_http(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(webhook_proxy=SecretStr(url))
+    assert "secret" not in str(refused.value)
+    assert Settings(webhook_proxy=SecretStr("http://user:secret@proxy:3128")).webhook_proxy
