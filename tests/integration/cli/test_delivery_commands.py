@@ -183,6 +183,7 @@ async def test_replay_says_what_it_wants(arguments: tuple[str, ...], attempt: At
         ("delivery", "pause", "w"),
         ("delivery", "resume", "w"),
         ("webhook", "secret", "w"),
+        ("webhook", "rate", "w", "5"),
         ("webhook", "remove", "w"),
     ],
     ids=" ".join,
@@ -309,10 +310,15 @@ async def test_listed_and_removed(
     webhook, _ = await register(handoff, receiver.url)
     line = (await handoff("webhook", "list")).splitlines()[1]
     assert line.split() == [webhook, "active", "Organization/ngo", EVENTS, "-", receiver.url]
+    assert "at most 2.5 a second" in await handoff("webhook", "rate", webhook, "2.5")
+    assert await pool.fetchval("SELECT rate FROM webhook") == 2.5
+    assert "as the settings say" in await handoff("webhook", "rate", webhook)
+    assert await pool.fetchval("SELECT rate FROM webhook") is None
     await make_task(pool, "t")
     await emit(pool, "t", "one")
     async with pool.acquire() as connection:
         await fan_out(connection)
+    assert "Nothing is blocked" in await handoff("delivery", "blocked")
     assert isinstance((await attempt("webhook", "remove", webhook)).exception, Conflict)
     assert "1 queued" in await handoff("webhook", "remove", webhook, "--drop")
     ngo = await world.caller("ngo")

@@ -8,7 +8,7 @@ import pytest
 from app.core.settings import Settings
 from app.delivery import retention
 from app.delivery.fan_out import fan_out
-from app.delivery.retention import RETENTION_LOCK, delete_old, keep_young
+from app.delivery.retention import RETENTION_LOCK, delete_attempts, delete_old, keep_young
 from tests.integration.delivery.test_delivery import emit, make_task, make_webhook
 from tests.waiting import until
 
@@ -100,3 +100,20 @@ async def test_the_worker_does_it_where_it_is_set(pool: asyncpg.Pool, settings: 
     await until(gone)
     stop.set()
     await running
+
+
+async def test_attempts_have_a_retention_of_their_own(
+    pool: asyncpg.Pool, events: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of what was delivered or withdrawn go, the deliveries stay; what is queued or dead keeps its reasons."""
+    monkeypatch.setattr(retention, "BATCH", 4)
+    await pool.execute("INSERT INTO attempt (delivery_id, number) SELECT id, 2 FROM delivery")
+    await pool.execute("UPDATE attempt SET at = now() - interval '40 days' WHERE number = 1")
+    stop = asyncio.Event()
+    assert await delete_attempts(pool, 41, stop) == 0
+    assert await delete_attempts(pool, 30, stop) == 4
+    rows = await pool.fetch("SELECT delivery_id FROM attempt WHERE number = 1 ORDER BY 1")
+    assert [row[0] for row in rows] == [3, 4]
+    assert await pool.fetchval("SELECT count(*) FROM attempt WHERE number = 2") == 6
+    assert await pool.fetchval("SELECT count(*) FROM delivery") == 6
+    assert await left(pool) == events

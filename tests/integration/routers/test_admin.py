@@ -77,6 +77,9 @@ async def test_a_webhook_from_its_registration_to_its_end(
     assert new != secret
     assert (await take(operator, "GET", address))["previousSecretUntil"]
     newest = (await take(operator, "POST", f"{address}/secret", {"graceSeconds": 0}))["secret"]
+    assert (await take(operator, "PUT", f"{address}/rate", {"perSecond": 0.5}))["ratePerSecond"] == 0.5
+    assert (await take(operator, "GET", address))["ratePerSecond"] == 0.5
+    assert (await take(operator, "PUT", f"{address}/rate", {"perSecond": None}))["ratePerSecond"] is None
     await emit(pool, "t", "two")
     async with pool.acquire() as connection:
         await fan_out(connection)
@@ -185,6 +188,7 @@ async def test_an_organisation_steers_its_own_and_others_look_absent(
             ("GET", f"/webhooks/{foreign}", None),
             ("DELETE", f"/webhooks/{foreign}?drop=true", None),
             ("POST", f"/webhooks/{foreign}/secret", {}),
+            ("PUT", f"/webhooks/{foreign}/rate", {"perSecond": 1}),
             ("POST", f"/webhooks/{foreign}/pause", None),
             ("POST", f"/webhooks/{foreign}/resume", None),
             ("GET", f"/delivery/dead?webhook={foreign}", None),
@@ -212,6 +216,7 @@ RIGHTS = [
     ("GET", "/webhooks/x", "r"),
     ("DELETE", "/webhooks/x", "d"),
     ("POST", "/webhooks/x/secret", "u"),
+    ("PUT", "/webhooks/x/rate", "u"),
     ("POST", "/webhooks/x/pause", "u"),
     ("POST", "/webhooks/x/resume", "u"),
     ("GET", "/delivery/dead", "s"),
@@ -228,7 +233,7 @@ async def test_each_takes_a_token_and_its_scope(world: World) -> None:
     for method, path, right in RIGHTS:
         scope = "".join(each for each in "cruds" if each != right)
         caller = await world.caller("operator", "admin", f"system/Subscription.{scope} system/Task.cruds")
-        body = bodies.get(path) if method == "POST" else None
+        body = {"perSecond": 1} if method == "PUT" else bodies.get(path) if method == "POST" else None
         answer = await call(caller, method, path, body)
         assert answer.status_code == 403, (method, path)
         assert f"system/Subscription.{right}" in answer.headers["www-authenticate"]
@@ -267,6 +272,11 @@ REFUSED: list[tuple[str, str, Any, int, str | None]] = [
     ("POST", "/webhooks/x/secret", {"graceSeconds": -1}, 400, "graceSeconds"),
     ("POST", "/webhooks/x/secret", {"graceSeconds": "1"}, 400, "graceSeconds"),
     ("POST", "/webhooks/x/secret", {"grace_seconds": 1}, 400, "grace_seconds"),
+    ("PUT", "/webhooks/x/rate", {}, 400, "perSecond"),
+    ("PUT", "/webhooks/x/rate", {"perSecond": 0}, 400, "perSecond"),
+    ("PUT", "/webhooks/x/rate", {"perSecond": "5"}, 400, "perSecond"),
+    ("PUT", "/webhooks/x/rate", {"perSecond": True}, 400, "perSecond"),
+    ("PUT", "/webhooks/x/rate", {"perSecond": 0.5}, 404, None),
     ("POST", "/delivery/replay", {}, 400, None),
     ("POST", "/delivery/replay", {"webhook": "w"}, 400, None),
     ("POST", "/delivery/replay", {"delivery": "1", "webhook": "w"}, 400, None),
