@@ -1,15 +1,15 @@
 """Delivery: the circuit breaker and the rate of each webhook; room for a row's next version on its page
 
-Revision ID: 0018_pacing
-Revises: 0017_followed
+Revision ID: 0019_pacing
+Revises: 0018_webhook_client
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = '0018_pacing'
-down_revision = '0017_followed'
+revision = '0019_pacing'
+down_revision = '0018_webhook_client'
 branch_labels = None
 depends_on = None
 
