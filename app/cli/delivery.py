@@ -105,7 +105,7 @@ def list_kind(kind: "Kind", webhook: str | None, most: int, *, answers: bool) ->
 @commands.command()
 def replay(
     delivery: Annotated[
-        str | None, typer.Argument(metavar="[DELIVERY]", help="One delivery: its id, or its webhook-id (evt_ID).")
+        str | None, typer.Argument(metavar="[DELIVERY]", help="One delivery: its id, or its webhook-id (evt_ID_...).")
     ] = None,
     webhook: Annotated[str | None, typer.Option(help="Those of this webhook, from a number or a time on.")] = None,
     from_number: Annotated[int | None, typer.Option(min=1, help="From this eventNumber on.")] = None,
@@ -122,7 +122,7 @@ def replay(
     at = read_moment(since, settings) if since else None
     if since and at is None:
         raise typer.BadParameter("give an ISO 8601 time", param_hint="--since")
-    number = (delivery or "").removeprefix("evt_")
+    number = (delivery or "").removeprefix("evt_").partition("_")[0]
     if delivery and not (number.isascii() and number.isdigit() and len(number) < 19):
         raise typer.BadParameter("a delivery's id is a number", param_hint="DELIVERY")
     ranged = bool(webhook) and (from_number is not None or at is not None)

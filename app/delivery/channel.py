@@ -1,6 +1,7 @@
 """What delivery asks of a channel, whichever it is (R4 Subscription.channel)."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from app.core.errors import HandoffError
@@ -11,7 +12,7 @@ MAILTO = "mailto:"
 
 
 COLUMNS = """id, url, topics[1], headers, last_number, secret,
-    CASE WHEN previous_until > clock_timestamp() THEN previous_secret END, content, timeout"""
+    CASE WHEN previous_until > clock_timestamp() THEN previous_secret END, content, timeout, clock_timestamp()"""
 """Of the table webhook, in the order of ``Subscriber``."""
 
 
@@ -26,7 +27,7 @@ class NotAccepted(HandoffError):
 class Subscriber:
     """Whom a handshake or a heartbeat goes to; ``count`` are its events so far.
 
-    ``content`` is None for a compact webhook; ``headers`` and secrets are sealed.
+    ``content`` is None for a compact webhook; ``headers`` and secrets are sealed. ``asked_at`` is the database's time.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Subscriber:
     previous_secret: bytes | None
     content: str | None
     timeout: int | None
+    asked_at: datetime
 
 
 class Channel(Protocol):

@@ -1,7 +1,7 @@
 """The signed message of one delivery (delivery.md, On the wire and The compact webhook; Standard Webhooks 1.0)."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,6 +13,8 @@ FHIR_JSON = "application/fhir+json"
 COMPACT = "application/json"
 AGENT = "Warm-Handoff"
 LINKED = ("task", "serviceRequest", "carePlan")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def build_body(claim: Claim, base_url: str) -> str:
@@ -47,8 +49,12 @@ def handshake_id(token: str) -> str:
 
 
 def message_id(claim: Claim) -> str:
-    """The same at every attempt, so that a receiver knows what it has had already."""
-    return f"evt_{claim.id}"
+    """The same at every attempt, so that a receiver knows what it has had already.
+
+    It holds the microsecond of its event: after a restore from a backup the database gives the numbers of what was lost
+    to other deliveries, and a receiver would take those for what it has had.
+    """
+    return f"evt_{claim.id}_{(claim.created_at - EPOCH) // MICROSECOND:x}"
 
 
 def subscriber_headers(lines: Sequence[str], content: str | None) -> dict[str, str]:

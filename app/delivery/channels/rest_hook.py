@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from app.core.outbound import Outbound, OutboundFailure
 from app.delivery.channel import NotAccepted, Subscriber, find_deadline
 from app.delivery.claim import Claim, Result
+from app.delivery.clock import Clock
 from app.delivery.headers import open_headers
 from app.delivery.message import build_body, build_greeting, handshake_id, sign, sign_message, subscriber_headers
 from app.delivery.notification import build_handshake, build_heartbeat, build_notification
@@ -33,6 +34,7 @@ class RestHook:
     timeout: float
     secrets: dict[bytes, str] = field(default_factory=dict, repr=False)
     headers: dict[bytes, list[str]] = field(default_factory=dict, repr=False)
+    clock: Clock = field(default_factory=Clock)
 
     def build(self, claim: Claim, event: ToldEvent | None) -> Message:
         """The signed message; its time and signatures alone change from attempt to attempt."""
@@ -49,7 +51,8 @@ class RestHook:
             body = ""
             del headers["content-type"]
         sealed = (claim.secret, claim.previous_secret)
-        signed = sign([self.open_secret(each) for each in sealed if each], claim, body)
+        now = self.clock.read(claim.claimed_at)
+        signed = sign([self.open_secret(each) for each in sealed if each], claim, body, now)
         return method, url, body.encode(), headers | signed
 
     async def send(self, claim: Claim, message: Message) -> Result:
@@ -80,7 +83,8 @@ class RestHook:
         """What is no event, under an id of its own. Raises NotAccepted, OutboundFailure."""
         headers = subscriber_headers(self.open_headers(subscriber.headers), subscriber.content)
         sealed = [each for each in (subscriber.secret, subscriber.previous_secret) if each]
-        headers |= sign_message([self.open_secret(each) for each in sealed], key, body)
+        opened = [self.open_secret(each) for each in sealed]
+        headers |= sign_message(opened, key, body, self.clock.read(subscriber.asked_at))
         deadline = find_deadline(self.timeout, subscriber.timeout)
         answer = await self.client.post(subscriber.url, body.encode(), headers, deadline)
         if not 200 <= answer.status < 300:

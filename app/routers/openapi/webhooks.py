@@ -97,7 +97,7 @@ def _build_operation(topic: str, base: str) -> Json:
 
 def _build_headers() -> list[Json]:
     told = {
-        "webhook-id": ("The event's id, the same at every attempt.", "evt_42"),
+        "webhook-id": ("The event's id, the same at every attempt.", "evt_42_64464a8e9d2c0"),
         "webhook-timestamp": ("When it was sent, in seconds since 1970; refuse what is old.", "1767578400"),
         "webhook-signature": (
             "v1, and the base64 of HMAC-SHA256 over `id.timestamp.body` by the bytes of the secret behind whsec_; "
@@ -124,7 +124,7 @@ def build_example(topic: str, base: str) -> Json:
     named = {name: f"{name[0].upper()}{name[1:]}/example" for name in names}
     return {
         "type": topic,
-        "id": "evt_42",
+        "id": "evt_42_64464a8e9d2c0",
         "sequence": 3,
         "eventNumber": 3,
         "time": "2026-01-05T02:00:00.000Z",

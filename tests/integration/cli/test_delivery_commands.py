@@ -77,7 +77,7 @@ async def test_status_and_dead_letters_and_replay_of_one(
     assert "There is no dead letter" in await handoff("delivery", "dead", "--webhook", "another")
 
     receiver.answer = Receiver().answer
-    assert "Sent again: 1." in await handoff("delivery", "replay", "evt_1")
+    assert "Sent again: 1." in await handoff("delivery", "replay", receiver.requests[0].headers["webhook-id"])
     async with delivering(pool, quick):
         await until_states(pool, ["delivered", "delivered"])
     assert statuses(receiver) == ["one", "one", "two", "one"]

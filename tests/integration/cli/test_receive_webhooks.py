@@ -157,10 +157,10 @@ def test_listen_verifies_and_prints(tmp_path: Path) -> None:
     with listening("--secret-file", str(secret_file)) as (process, url):
         assert httpx.post(url, content=BODY, headers=headers_of(NEW)).status_code == 204
         said = read_until(process, "    }")
-        assert "referral-status-changed  verified  evt_7  event 3  sequence 5\n" in said
+        assert "referral-status-changed  verified  evt_7_65f326a7f6000  event 3  sequence 5\n" in said
         assert '      "task": "Task/ốm",\n' in said
         assert httpx.post(url, content=BODY, headers=headers_of(NEW)).status_code == 204
-        assert "evt_7  came before" in read_until(process, "    }")
+        assert "evt_7_65f326a7f6000  came before" in read_until(process, "    }")
         assert httpx.post(url, content=BODY, headers=headers_of(OLD)).status_code == 401
         assert "REFUSED: No matching signature found" in read_until(process, "    }")
 
