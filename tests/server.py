@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -15,10 +16,22 @@ from tests.processes import runs_uvicorn
 
 
 class Server:
-    """A `serve` of its own; ``address`` is what it printed."""
+    """A `serve` of its own; ``address`` is what it printed; ``before`` is a command that runs it."""
 
-    def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
-        command = [sys.executable, "-P", "-m", "app.cli", "serve", "--port", "0", "--data-dir", str(data_dir), *options]
+    def __init__(self, data_dir: Path, *options: str, before: Sequence[str] = (), **settings: str) -> None:
+        command = [
+            *before,
+            sys.executable,
+            "-P",
+            "-m",
+            "app.cli",
+            "serve",
+            "--port",
+            "0",
+            "--data-dir",
+            str(data_dir),
+            *options,
+        ]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HANDOFF_")}
         environment |= {f"HANDOFF_{name.upper()}": value for name, value in settings.items()}
         self.data_dir = data_dir

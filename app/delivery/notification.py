@@ -22,7 +22,7 @@ METHODS = {"POST": "201", "PUT": "200", "DELETE": "204", "GET": "200"}
 
 
 def build_notification(claim: Claim, event: ToldEvent, base_url: str) -> str:
-    """The event as the Subscription asks for it. The ids are the same at every attempt."""
+    """The event as the Subscription asks for it: the same at every attempt, down to the Bundle's timestamp."""
     key = message_id(claim)
     parameters = build_parameters(
         claim.webhook_id,
@@ -35,7 +35,8 @@ def build_notification(claim: Claim, event: ToldEvent, base_url: str) -> str:
         count=claim.number,
         more=[build_event(event, base_url)],
     )
-    return build_bundle(key, [status_entry(claim.webhook_id, parameters, base_url), *build_foci([event], base_url)])
+    entries = [status_entry(claim.webhook_id, parameters, base_url), *build_foci([event], base_url)]
+    return build_bundle(key, entries, moment=claim.created_at)
 
 
 def build_handshake(webhook_id: str, topic: str, count: int, base_url: str, key: str) -> str:
@@ -150,13 +151,16 @@ def build_focus(event: ToldEvent, focus: str, base_url: str) -> Json:
     return {**entry, "request": {"method": method, "url": url}, "response": response}
 
 
-def build_bundle(key: str, entries: list[Json], links: Iterable[tuple[str, str]] = ()) -> str:
+def build_bundle(
+    key: str, entries: list[Json], links: Iterable[tuple[str, str]] = (), *, moment: datetime | None = None
+) -> str:
+    """The whole; ``moment`` is now where none is given."""
     bundle: Json = {
         "resourceType": "Bundle",
         "id": str(uuid.uuid5(NAMESPACE, f"{entries[0]['fullUrl']} {key}")),
         "meta": {"profile": [f"{BACKPORT}/backport-subscription-notification-r4"]},
         "type": "history",
-        "timestamp": show_instant(datetime.now(UTC)),
+        "timestamp": show_instant(moment or datetime.now(UTC)),
         "entry": entries,
     }
     shown = [{"relation": relation, "url": url} for relation, url in links]

@@ -79,7 +79,7 @@ async def replay(request: Request) -> Response:
     read_parameters(request)
     hub, caller = find_hub(request), await find_caller(request)
     body = await read_json(request, WantedReplay)
-    number = int(body.delivery.removeprefix("evt_")) if body.delivery else None
+    number = int(body.delivery.removeprefix("evt_").partition("_")[0]) if body.delivery else None
     wanted = Replay(number, body.webhook, body.from_number, body.since, body.delivered)
     return answer(ReplayAnswer.show(await deliveries.replay(hub, caller, wanted)))
 

@@ -81,7 +81,9 @@ class WantedReplay(Body):
     """One delivery, or those of a webhook from a number or a time on."""
 
     delivery: str | None = Field(
-        default=None, pattern=r"^(evt_)?[0-9]{1,18}$", description="One delivery: its id, or its webhook-id (evt_...)"
+        default=None,
+        pattern=r"^(evt_)?[0-9]{1,18}(_[0-9a-f]{1,16})?$",
+        description="One delivery: its id, or its webhook-id (evt_...)",
     )
     webhook: Id | None = Field(default=None, description="Those of this webhook, with fromNumber or since")
     from_number: int | None = Field(default=None, ge=1, le=10**18 - 1, description="From this eventNumber on")

@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.access.clients import generate_key, load_client, register_client
+from app.access.clients import RegisteredClient, generate_key, load_client, register_client
 from app.access.tokens import issue_token
 from app.core.data_dir import DATABASE, load_secret_key, read_address
 from app.core.embedded_postgres import start_postgres
@@ -59,7 +59,14 @@ def token_for(site: Site, organization: str, role: str) -> str:
 
 
 async def make_token(settings: Settings, organization: str, role: str) -> str:
-    """An access token of an organisation's client, which is registered once."""
+    """An access token of an organisation's client."""
+    client = await find_client(settings, organization, role)
+    key = load_secret_key(settings)
+    return issue_token(key, settings.public_url or "", client, client.scopes, 300, time.time())
+
+
+async def find_client(settings: Settings, organization: str, role: str) -> RegisteredClient:
+    """An organisation's client, registered once."""
     client_id = f"{organization}-{role}"
     async with open_hub(settings, settings.database_url or "") as hub:
         await ensure_organization(hub, f"Organization/{organization}", organization)
@@ -79,8 +86,7 @@ async def make_token(settings: Settings, organization: str, role: str) -> str:
     finally:
         await connection.close()
     assert client is not None
-    key = load_secret_key(settings)
-    return issue_token(key, settings.public_url or "", client, client.scopes, 300, time.time())
+    return client
 
 
 @pytest.fixture

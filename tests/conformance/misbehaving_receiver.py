@@ -1,16 +1,19 @@
 """A receiver process that writes down all that comes and answers badly as it is told.
 
-    python -m tests.conformance.misbehaving_receiver SECRET_FILE JOURNAL ORDERS_FILE
+    python -m tests.conformance.misbehaving_receiver FOLDER PORT
 
-Prints its address. Orders are JSON, ``{"seed": n, "answers": [...]}``, read for each request: some messages, chosen by
-the seed and their id, get one of the answers at their first attempts, and 204 from then on. A line of the journal is
-one whole message, on disk before any answer.
+Prints its port. In the folder are ``secrets``, of each path those that sign for it, and ``orders``,
+``{"seed": n, "answers": [...], "deadly": [...]}``, both JSON and read for each request: some messages, chosen by the
+seed and their number, get one of the answers at their first attempts, and 204 from then on. The answer ``kill`` is
+kill -9 of the process that sent the message; one that names something ``deadly`` gets no other. A line of ``journal``
+is one whole message, on disk before any answer.
 """
 
 import json
 import os
 import random
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +21,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+import psutil
 from standardwebhooks import Webhook, WebhookVerificationError
 
 GOOD = "204"
@@ -25,6 +29,8 @@ BAD_ATTEMPTS = (0, 0, 1, 2)
 """How often one message may be answered badly: half of them never."""
 DRIP = 0.1
 """Seconds between two bytes of an answer that drips."""
+AGE = 5.5
+"""Seconds that a sender must have lived before a mere ``kill``: its supervisor gives up where several die younger."""
 
 
 class Receiver(ThreadingHTTPServer):
@@ -32,37 +38,63 @@ class Receiver(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, secret: Path, journal: Path, orders: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Desk)
-        self.secret, self.journal, self.orders = secret, journal, orders
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Desk)
+        self.secrets, self.journal, self.orders = folder / "secrets", folder / "journal", folder / "orders"
         self.attempts: Counter[tuple[int, str]] = Counter()
         self.taking = Lock()
 
-    def take(self, path: str, headers: dict[str, str], body: str) -> str:
-        """Writes a message down; the answer that it is to get."""
-        try:
-            Webhook(self.secret.read_text()).verify(body, headers)
-            verified = True
-        except (WebhookVerificationError, ValueError):
-            verified = False
-        name = headers.get("webhook-id", "")
+    def take(self, path: str, headers: dict[str, str], body: str, port: int) -> str:
+        """Writes a message down; the answer that it is to get. ``port`` is the sender's."""
+        signed = {name: value for name, value in headers.items() if name.startswith("webhook-")}
         with self.taking:
-            answer = self.choose(name)
-            line = {"id": name, "path": path, "verified": verified, "answer": answer, "body": body}
+            known = json.loads(self.secrets.read_text()).get(path, [])
+            verified = any(accept(each, signed, body) for each in known)
+            answer = self.choose(signed.get("webhook-id", ""), body, port) if verified else "401"
+            line = {"path": path, "verified": verified, "answer": answer, "headers": signed, "body": body}
             with self.journal.open("a") as journal:
                 journal.write(json.dumps(line) + "\n")
                 journal.flush()
                 os.fsync(journal.fileno())
         return answer
 
-    def choose(self, name: str) -> str:
+    def choose(self, name: str, body: str, port: int) -> str:
         """The answer to the next attempt of a message."""
         orders: dict[str, Any] = json.loads(self.orders.read_text())
+        if any(each in body for each in orders.get("deadly", ())):
+            return "kill"
         seed, answers = orders["seed"], orders["answers"]
         self.attempts[seed, name] += 1
-        dice = random.Random(f"{seed} {name}")
+        # Only the number of a message is the same whenever the seed is played.
+        dice = random.Random(f"{seed} {'_'.join(name.split('_')[:2])}")
         bad = dice.choice(BAD_ATTEMPTS)
-        return dice.choice(answers) if answers and self.attempts[seed, name] <= bad else GOOD
+        answer = dice.choice(answers) if answers and self.attempts[seed, name] <= bad else GOOD
+        if answer == "kill" and not has_lived(port, AGE):
+            return "drop"
+        return str(answer)
+
+
+def accept(secret: str, headers: dict[str, str], body: str) -> bool:
+    """Whether the package that receivers use accepts the message now."""
+    try:
+        Webhook(secret).verify(body, headers)
+    except (WebhookVerificationError, ValueError):
+        return False
+    return True
+
+
+def find_sender(port: int) -> psutil.Process | None:
+    """The process at the other end of a connection from ``port`` of this machine."""
+    for each in psutil.net_connections("tcp4"):
+        if each.laddr and each.laddr.port == port and each.pid:
+            return psutil.Process(each.pid)
+    return None
+
+
+def has_lived(port: int, seconds: float) -> bool:
+    """Whether the sender is older than so many seconds."""
+    sender = find_sender(port)
+    return sender is not None and time.time() - sender.create_time() > seconds
 
 
 class Desk(BaseHTTPRequestHandler):
@@ -72,10 +104,20 @@ class Desk(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        length = int(self.headers["content-length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # The sender was killed half-way: that is no message.
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.server.take(self.path, headers, body)
-        odd: dict[str, Callable[[], None]] = {"hang": self.hang, "drip": self.drip, "drop": self.drop}
+        answer = self.server.take(self.path, headers, body.decode(), self.client_address[1])
+        odd: dict[str, Callable[[], None]] = {
+            "hang": self.hang,
+            "drip": self.drip,
+            "drop": self.drop,
+            "kill": self.kill,
+        }
         if answer in odd:
             odd[answer]()
         else:
@@ -110,12 +152,19 @@ class Desk(BaseHTTPRequestHandler):
         """Ends the connection, although the message was received."""
         self.close_connection = True
 
+    def kill(self) -> None:
+        """kill -9 of the sender, which has no answer yet."""
+        sender = find_sender(self.client_address[1])
+        if sender is not None:
+            sender.kill()
+        self.close_connection = True
+
     def log_message(self, *_: object) -> None:
         """The journal is the log."""
 
 
 if __name__ == "__main__":
-    server = Receiver(*map(Path, sys.argv[1:4]))
-    sys.stdout.write(f"http://127.0.0.1:{server.server_port}/hook\n")
+    server = Receiver(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -126,7 +126,7 @@ async def test_dead_letters_tell_every_attempt_and_are_replayed(
     assert last.json()["next"] is None
 
     receiver.answer = Receiver().answer
-    assert await take(operator, "POST", "/delivery/replay", {"delivery": "evt_1"}) == {
+    assert await take(operator, "POST", "/delivery/replay", {"delivery": "evt_1_64464a8e9d2c0"}) == {
         "replayed": 1,
         "hurried": 0,
         "stopped": None,
