@@ -19,6 +19,7 @@ from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.interactions.command import open_hub
 from app.interactions.deliveries import resume
+from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource
 from tests.conformance.conftest import find_client
@@ -167,7 +168,7 @@ class Play:
 
             async def look() -> bool:
                 for row in await hub.pool.fetch("SELECT id FROM webhook WHERE status <> 'active'"):
-                    await resume(hub, row["id"])
+                    await resume(hub, OPERATOR, row["id"])
                 return ended()
 
             await until(look, LONG)
@@ -189,7 +190,7 @@ class Play:
         async with self.open_hub() as hub:
             key = load_secret_key(hub.settings)
             for path, webhook in self.subscribers.items():
-                self.secrets.setdefault(path, []).append(await change_secret(hub, key, webhook, GRACE))
+                self.secrets.setdefault(path, []).append(await change_secret(hub, OPERATOR, key, webhook, GRACE))
         self.show_secrets()
 
     def show_secrets(self) -> None:
@@ -225,7 +226,7 @@ class Play:
             async def is_empty() -> bool:
                 for row in await hub.pool.fetch("SELECT id, status FROM webhook"):
                     if hurried or row["status"] != "active":
-                        await resume(hub, row["id"])
+                        await resume(hub, OPERATOR, row["id"])
                 return not await hub.pool.fetchval(
                     "SELECT (SELECT count(*) FROM event WHERE fanned_out_at IS NULL)"
                     " + (SELECT count(*) FROM delivery WHERE state = 'queued')"
@@ -336,18 +337,18 @@ async def open_play(hosts: Hosts, receiver: Receiver) -> Play:
     async with play.open_hub() as hub:
         key = load_secret_key(settings)
         events = ["referral-status-changed"]
-        webhook, secret = await add_webhook(hub, key, url + COMPACT, "Organization/hospital", events)
+        webhook, secret = await add_webhook(hub, OPERATOR, key, url + COMPACT, "Organization/hospital", events)
         play.secrets[COMPACT] = [secret]
         wanted = {**subscription(url + NOTIFIED, "full-resource"), "status": "off"}
         created = await play.hospital[0].create(wanted)
         play.subscribers = {COMPACT: webhook, NOTIFIED: created["id"]}
-        play.secrets[NOTIFIED] = [await change_secret(hub, key, created["id"], 0)]
+        play.secrets[NOTIFIED] = [await change_secret(hub, OPERATOR, key, created["id"], 0)]
         play.show_secrets()
         assert (await play.hospital[0].update({**created, "status": "requested"})).status_code == 200
 
         async def is_active() -> bool:
             for row in await hub.pool.fetch("SELECT id FROM webhook WHERE status = 'error'"):
-                await resume(hub, row["id"])  # on a busy machine a handshake may not be answered in time
+                await resume(hub, OPERATOR, row["id"])  # on a busy machine a handshake may not be answered in time
             return bool(await hub.pool.fetchval("SELECT bool_and(status = 'active') FROM webhook"))
 
         await until(is_active, LONG)
