@@ -21,7 +21,7 @@ from app.core.settings import Settings
 from app.core.supervisor import QUICK
 from tests.api import Caller
 from tests.conformance.conftest import LOOPBACK
-from tests.processes import PATIENCE, await_that, has_ended, kill_all, runs_uvicorn, runs_worker
+from tests.processes import NEVER, PATIENCE, await_that, has_ended, kill_all, runs_uvicorn, runs_worker
 from tests.server import Server
 
 SKEW = 600
@@ -78,7 +78,8 @@ class Hosts:
         ahead = pretend(f"FAKETIME=+{SKEW}s")
         with ThreadPoolExecutor() as threads:
             starting = threads.submit(lambda: Server(self.data_dir, "--port", first, **settings))
-            await_that(lambda: starting.done() or read_address(self.data_dir, DATABASE) is not None)
+            while not starting.done() and read_address(self.data_dir, DATABASE) is None:
+                NEVER.wait(0.05)
             url = read_address(self.data_dir, DATABASE) or starting.result().said
             other = Server(self.folder / "second", "--port", second, before=ahead, database_url=url, **settings)
             self.servers = [starting.result(), other]
