@@ -1,7 +1,7 @@
 # What one can do here; `make` alone explains. Needs Python 3.11 to 3.13 with venv, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test soak bench lock openapi format
+.PHONY: help install run demo test soak proof bench lock openapi format
 
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3 python; do \
@@ -40,6 +40,9 @@ test: install ## Run every check in its short form: format, lint, types, import 
 
 soak: install ## Run the long forms of the tests, the failed ones first; run again, it goes on where it stopped
 	$(BIN)/pytest -m soak --stepwise
+
+proof: install ## Prove delivery and polling anew, and write the results into docs/reliability.md; needs libfaketime
+	$(BIN)/python -m scripts.prove_delivery
 
 bench: install ## Measure; FULL=1 with 1,000,000 Tasks
 	$(BIN)/python -m bench $(if $(FULL),--full)

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 import httpx
@@ -19,6 +20,9 @@ from app.interactions.command import open_hub
 from app.interactions.operate import ensure_organization
 from tests.processes import PATIENCE
 from tests.server import Server
+
+if TYPE_CHECKING:
+    from tests.conformance.play import Play
 
 LOOPBACK = {"webhook_allowed_networks": "127.0.0.0/8", "webhook_allow_http": "true", "rate_limit": "0"}
 
@@ -100,3 +104,34 @@ def site(tmp_path: Path) -> Iterator[Site]:
         opened.server.process.terminate()
         opened.server.process.communicate(timeout=PATIENCE)
         start_postgres(data_dir).destroy()
+
+
+@pytest.fixture
+def schedule() -> str:
+    """The seconds between attempts on the two hosts of ``play``."""
+    from tests.conformance.hosts import SETTINGS
+
+    return SETTINGS["webhook_retry_schedule"]
+
+
+@pytest.fixture
+async def play(tmp_path: Path, schedule: str) -> AsyncIterator["Play"]:
+    """Two hosts and a receiver that outlives their faults."""
+    from tests.conformance.hosts import Hosts, Receiver
+    from tests.conformance.play import open_play
+
+    hosts, receiver = Hosts(tmp_path, schedule), Receiver(tmp_path)
+    (tmp_path / "orders").write_text('{"seed": 0, "answers": []}')
+    (tmp_path / "secrets").write_text("{}")
+    try:
+        receiver.start()
+        hosts.start()
+        opened = await open_play(hosts, receiver)
+        try:
+            yield opened
+        finally:
+            for each in (*opened.hospital, *opened.ngo):
+                await each.http.aclose()
+    finally:
+        hosts.stop()
+        receiver.stop()

@@ -61,15 +61,21 @@ def stop_postgres(mode: str) -> Blow:
     return stop
 
 
+def fake_clock(hosts: Hosts) -> None:
+    """PostgreSQL starts again under a clock that the test can step; before anything is under way."""
+    layout, offset = hosts.layout, hosts.layout.home / "clock"
+    if "FAKETIME_TIMESTAMP_FILE" in hosts.postmaster.environ():
+        return
+    offset.write_text("+0h\n")
+    halt_postgres(hosts, "fast")
+    believing = pretend(f"FAKETIME_TIMESTAMP_FILE={offset}", "FAKETIME_NO_CACHE=1")
+    start = [str(layout.binaries / "pg_ctl"), "-D", str(layout.cluster), "-l", str(layout.log), "-w", "-s", "start"]
+    run_command([*believing, *start], layout.user)
+
+
 def step_clock_back(hosts: Hosts) -> None:
     """The clock of PostgreSQL's machine goes back an hour while it runs; an hour more each time."""
-    layout, offset = hosts.layout, hosts.layout.home / "clock"
-    if "FAKETIME_TIMESTAMP_FILE" not in hosts.postmaster.environ():
-        offset.write_text("+0h\n")
-        halt_postgres(hosts, "fast")
-        believing = pretend(f"FAKETIME_TIMESTAMP_FILE={offset}")
-        start = [str(layout.binaries / "pg_ctl"), "-D", str(layout.cluster), "-l", str(layout.log), "-w", "-s", "start"]
-        run_command([*believing[:-1], "FAKETIME_NO_CACHE=1", *believing[-1:], *start], layout.user)
+    offset = hosts.layout.home / "clock"
     hours = int(offset.read_text()[:-2]) - 1
     offset.with_suffix(".new").write_text(f"{hours}h\n")
     offset.with_suffix(".new").rename(offset)

@@ -34,7 +34,7 @@ SETTINGS = {
     **LOOPBACK,
     "public_url": "http://handoff.test",
     "secret_key": "dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtdGU=",
-    "webhook_retry_schedule": "0," + ",".join(["0.2"] * 20 + ["1"] * 40 + ["5"] * 60),
+    "webhook_retry_schedule": "0," + ",".join(["0.2"] * 20 + ["1"] * 40 + ["10"] * 120),
     "webhook_timeout": "2",
     "webhook_lease": "1",
     "pool_size": "8",
@@ -55,11 +55,11 @@ class Renewed(httpx.Auth):
         yield request
 
 
-def pretend(offset: str) -> tuple[str, ...]:
+def pretend(*offset: str) -> tuple[str, ...]:
     """What comes before a command that is to believe in another time."""
     if FAKETIME is None:
         return ()
-    return ("env", f"LD_PRELOAD={FAKETIME}", "FAKETIME_DONT_FAKE_MONOTONIC=1", offset)
+    return ("env", f"LD_PRELOAD={FAKETIME}", "FAKETIME_DONT_FAKE_MONOTONIC=1", *offset)
 
 
 @dataclass

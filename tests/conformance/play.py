@@ -23,7 +23,7 @@ from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource
 from tests.conformance.conftest import find_client
-from tests.conformance.faults import Fault, kill_worker
+from tests.conformance.faults import Fault, fake_clock, kill_worker, step_clock_back
 from tests.conformance.hosts import Hosts, Receiver
 from tests.conformance.reconcile import (
     COMPACT,
@@ -139,6 +139,9 @@ class Play:
     async def run(self, seed: int, fault: Fault) -> None:
         """Referrals from beginning to end, and more until all blows have fallen, at moments that the seed chooses."""
         dice = random.Random(seed)
+        if step_clock_back in fault.blows:
+            await asyncio.to_thread(fake_clock, self.hosts)
+            await until(self.answer, LONG)
         self.receiver.journal.unlink(missing_ok=True)
         self.acknowledged.clear()
         self.tasks.clear()
@@ -172,6 +175,10 @@ class Play:
                 return ended()
 
             await until(look, LONG)
+
+    async def answer(self) -> bool:
+        """Whether both hosts are ready."""
+        return all([await asyncio.to_thread(each.answers) for each in self.hosts.servers])
 
     async def play(self) -> None:
         """One referral after the other until all blows have fallen, not faster than people and machines would."""
@@ -219,7 +226,9 @@ class Play:
         """What the receiver is to answer from now on."""
         replace(self.receiver.folder / "orders", {"seed": seed, "answers": answers, "deadly": deadly})
 
-    async def drain(self, *, hurried: bool = False, ends: tuple[str, ...] = ("delivered",)) -> None:
+    async def drain(
+        self, *, hurried: bool = False, ends: tuple[str, ...] = ("delivered",), patience: float = LONG
+    ) -> None:
         """Until nothing waits; a webhook that the receiver turned off is turned on again, as an operator would."""
         async with self.open_hub() as hub:
 
@@ -232,7 +241,7 @@ class Play:
                     " + (SELECT count(*) FROM delivery WHERE state = 'queued')"
                 )
 
-            await until(is_empty, LONG)
+            await until(is_empty, patience, turn=0.05)
             found = await hub.pool.fetch("SELECT DISTINCT state FROM delivery ORDER BY state")
             assert tuple(row[0] for row in found) == ends
 

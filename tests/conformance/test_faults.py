@@ -1,38 +1,19 @@
 """Every fault of docs/reliability.md: nothing lost, nothing invented, in order, duplicates under the same id."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conformance.faults import FAULTS, Fault
-from tests.conformance.hosts import FAKETIME, Hosts, Receiver
-from tests.conformance.play import Play, open_play
+from tests.conformance.hosts import FAKETIME
+from tests.conformance.play import Play
 from tests.conformance.reconcile import COMPACT, Change, find_faults, read_journal
 
-SEEDS = 20
-
-
-@pytest.fixture
-async def play(tmp_path: Path) -> AsyncIterator[Play]:
-    """Two hosts and a receiver that outlives their faults."""
-    hosts, receiver = Hosts(tmp_path), Receiver(tmp_path)
-    (tmp_path / "orders").write_text('{"seed": 0, "answers": []}')
-    (tmp_path / "secrets").write_text("{}")
-    try:
-        receiver.start()
-        hosts.start()
-        opened = await open_play(hosts, receiver)
-        try:
-            yield opened
-        finally:
-            for each in (*opened.hospital, *opened.ngo):
-                await each.http.aclose()
-    finally:
-        hosts.stop()
-        receiver.stop()
+SEEDS = int(os.environ.get("HANDOFF_TEST_SEEDS", "20"))
 
 
 async def run_seeds(play: Play, fault: Fault, seeds: range) -> None:
@@ -54,6 +35,8 @@ async def test_all_faults_at_once(play: Play) -> None:
 async def test_twenty_seeds_of_a_fault(play: Play, name: str, record_property: Callable[[str, object], None]) -> None:
     assert FAKETIME, "the long form needs libfaketime (Debian: apt-get install libfaketime)"
     await run_seeds(play, FAULTS[name], range(1, SEEDS + 1))
+    record_property("what", name)
+    record_property("seeds", SEEDS)
     for what, count in play.counts.items():
         record_property(what, count)
 
