@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 @dataclass
 class Clock:
-    """This machine's clock, the database's at the last claim, and the database's at the first claim.
+    """This machine's clock, the database's at the last claim, and the database's at the first reading.
 
     The latter two go on by the seconds that have passed. A receiver refuses what is more than five minutes off, so a
     worker whose clock is wrong would have its messages refused until they are dead letters; so would all workers if

@@ -17,6 +17,7 @@ from app.core.smtp import find_smtp_server
 from app.delivery.channels.mail import Mail
 from app.delivery.channels.rest_hook import RestHook
 from app.delivery.claim import NO_LIMITS, SUSPECT_ATTEMPTS, Claim, Limits, claim_due
+from app.delivery.clock import Clock
 from app.delivery.fan_out import fan_out
 from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
@@ -56,9 +57,13 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
             parse_schedule(settings.webhook_retry_schedule),
             settings.webhook_timeout,
         )
+        clock = Clock()
+        with suppress(*DATABASE_AWAY):
+            # From the beginning: at the first claim both clocks may be wrong already.
+            clock.read(await pool.fetchval("SELECT clock_timestamp()"))
         sender = Sender(
             pool,
-            RestHook(client, secret_key, base, schedule, timeout),
+            RestHook(client, secret_key, base, schedule, timeout, clock=clock),
             Mail(find_smtp_server(settings), base, schedule, timeout),
             schedule,
             timeout,

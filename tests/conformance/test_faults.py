@@ -26,8 +26,6 @@ async def run_seeds(play: Play, fault: Fault, seeds: range) -> None:
 
 async def test_all_faults_at_once(play: Play) -> None:
     await run_seeds(play, FAULTS["all of them"], range(1))
-    if FAKETIME:
-        await run_seeds(play, FAULTS["the database's clock stepped back an hour"], range(1))
 
 
 @pytest.mark.soak
