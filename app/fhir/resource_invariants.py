@@ -243,6 +243,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "ppc-4": ("an advance directive names a patient", _names_patient_for_scope("adr")),
         "ppc-5": ("consent to treatment names a patient", _names_patient_for_scope("treatment")),
         "prr-1": ("orderDetail needs code", lambda node: not has(node, "orderDetail") or has(node, "code")),
+        "sev-1": (
+            "an entity has a name or a query, not both",
+            lambda node: not (has(node, "name") and has(node, "query")),
+        ),
     }
 )
 """By key, or ``key@element``: the demand in words, and a function that tells whether an element meets it."""

@@ -99,7 +99,7 @@ def parse_search(
             continue
         if key != "_cursor":
             understood.append((f"{key}:{modifier}" if modifier else key, value))
-    draft.sort = draft.sort or choose_order(draft.criteria)
+    draft.sort = draft.sort or choose_order(draft.resource_type, draft.criteria)
     return SearchPlan(
         type=resource_type,
         criteria=tuple(draft.criteria),

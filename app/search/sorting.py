@@ -11,12 +11,15 @@ BY_ID = (SortKey("_id", False),)
 """An order that stands still whatever is updated meanwhile."""
 
 
-def choose_order(criteria: list[Criterion]) -> tuple[SortKey, ...]:
+def choose_order(resource_type: ResourceType, criteria: list[Criterion]) -> tuple[SortKey, ...]:
     """The order without ``_sort``: by the text that was found, where a search is for the beginning of one text; else
     by id.
 
     The index has the texts in order, so a page costs the same however many match. R4 leaves the order to the server.
+    What is rendered from rows of another kind has no such index.
     """
+    if resource_type.rendered:
+        return BY_ID
     found = [each for each in criteria if isinstance(each, StringCriterion)]
     others = (each for each in criteria if not isinstance(each, StringCriterion | LastUpdatedCriterion))
     if len(found) == 1 and found[0].mode == "prefix" and len(found[0].values) == 1 and not any(map(is_narrow, others)):
