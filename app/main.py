@@ -31,12 +31,17 @@ from app.routers.security_headers import SecurityHeaders
 
 logger = logging.getLogger("handoff")
 
-CORS_ASKED = ["Authorization", "Content-Type", "If-Match", "If-None-Exist", "If-None-Match", "Prefer"]
-CORS_SHOWN = ["ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate"]
+CORS_ASKED = [
+    "Authorization", "Content-Type", "If-Match", "If-Modified-Since", "If-None-Exist", "If-None-Match", "Prefer",
+    "X-Security-Context",
+]  # fmt: skip
+CORS_SHOWN = [
+    "Content-Disposition", "ETag", "Last-Modified", "Location", "Retry-After", "Warning", "WWW-Authenticate",
+    "X-Security-Context",
+]  # fmt: skip
 # Those of Binary and the operations before those of every type, whose addresses hold theirs.
 HOT = (oauth.router, audit_events.router, binary.router, operations.router, fhir.router)
 ROUTERS = (*HOT, health.router, metrics.router, admin.router, docs.router)
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 class Application(FastAPI):
@@ -60,7 +65,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
     ``publishing`` puts what the program itself offers as resources into the database when it starts.
     """
     settings = settings or Settings()
-    public_url = (settings.public_url or DEFAULT_URL).rstrip("/")
+    public_url = settings.address
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +77,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
             statement_timeout=settings.statement_timeout,
         )
         app.state.pool = pool
-        app.state.hub = Hub(settings, pool, f"{public_url}/fhir")
+        app.state.hub = Hub(settings, pool, settings.base_url)
         app.state.secret_key = load_secret_key(settings)
         app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
         if publishing:
@@ -102,7 +107,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=CORS_ASKED,
             expose_headers=CORS_SHOWN,
         )

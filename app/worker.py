@@ -105,7 +105,7 @@ async def keep_clocks(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Even
 
 def make_hub(pool: asyncpg.Pool, settings: Settings) -> Hub:
     """What the interactions need that the worker calls."""
-    return Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
+    return Hub(settings, pool, settings.base_url)
 
 
 def import_tell_overdue() -> Callable[[Hub], Awaitable[int]]:

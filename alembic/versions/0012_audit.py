@@ -27,6 +27,8 @@ BEGIN
     LOOP
         name := to_char(month, '"m"YYYY_MM');
         CONTINUE WHEN to_regclass('audit_month.' || name) IS NOT NULL;
+        -- Or a row could come in between what is moved and what is attached.
+        LOCK TABLE audit_month.other IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('CREATE TABLE audit_month.%I (LIKE public.audit INCLUDING ALL)', name);
         EXECUTE format('WITH moved AS (DELETE FROM audit_month.other WHERE recorded >= %L AND recorded < %L '
             'RETURNING *) INSERT INTO audit_month.%I SELECT * FROM moved', month, month + interval '1 month', name);

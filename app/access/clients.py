@@ -16,7 +16,7 @@ from app.access.interaction_rules import check_role
 from app.access.scopes import format_scopes, parse_scopes
 from app.core.caller import Role
 from app.core.database import Connection
-from app.core.errors import Conflict, Invalid, NotFound, Unavailable
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ORGANIZATION_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -109,16 +109,14 @@ def read_client(row: asyncpg.Record) -> RegisteredClient:
     )
 
 
-DISABLE = """
-WITH paused AS (
-    UPDATE webhook SET status = 'paused', error = $2
-    WHERE client_id = $1 AND status IN ('requested', 'active', 'error') RETURNING 1
-)
-UPDATE client SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id
+PAUSE = """
+UPDATE webhook SET status = 'paused', error = $2
+WHERE client_id = $1 AND status IN ('requested', 'active', 'error')
 """
 ENABLE = """
 WITH asked AS (
-    UPDATE webhook SET status = 'requested', error = NULL, failing_since = NULL, handshake_until = NULL, handshakes = 0
+    UPDATE webhook SET error = NULL, failing_since = NULL, handshake_until = NULL, handshakes = 0,
+        status = CASE WHEN content IS NULL THEN 'active' ELSE 'requested' END
     WHERE client_id = $1 AND status = 'paused' AND error = $2 RETURNING 1
 )
 UPDATE client SET disabled_at = NULL WHERE id = $1 RETURNING id
@@ -129,9 +127,25 @@ DISABLED = "its client is disabled"
 
 async def disable_client(connection: Connection, client_id: str) -> None:
     """No new tokens at once, within 5 s no use of those it holds; nothing goes to its endpoints. Raises NotFound."""
-    changed = await connection.fetchval(DISABLE, client_id, DISABLED)
-    if changed is None:
-        raise NotFound(f"There is no client named {client_id}")
+    async with connection.transaction():
+        changed = await connection.fetchval(
+            "UPDATE client SET disabled_at = coalesce(disabled_at, clock_timestamp()) WHERE id = $1 RETURNING id",
+            client_id,
+        )
+        if changed is None:
+            raise NotFound(f"There is no client named {client_id}")
+        # A statement of its own: it sees the endpoints of whoever held the client until then.
+        await connection.execute(PAUSE, client_id, DISABLED)
+
+
+async def hold_client(connection: Connection, client_id: str) -> None:
+    """Keeps a client from being disabled until the transaction ends, in which it names an endpoint.
+
+    Raises Forbidden for one that is disabled: its tokens may count for seconds more.
+    """
+    row = await connection.fetchrow("SELECT disabled_at FROM client WHERE id = $1 FOR SHARE", client_id)
+    if row and row["disabled_at"]:
+        raise Forbidden("The client is disabled")
 
 
 async def enable_client(connection: Connection, client_id: str) -> None:

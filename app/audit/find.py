@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from app.audit.hashing import Hasher
+from app.audit.hashing import SERVER_MADE, Hasher
 from app.audit.kinds import KINDS, OWN, RESTFUL, subtypes_of, type_of
 from app.core.caller import Scope
 from app.core.database import Connection
 from app.core.errors import Unsupported
+from app.search.cursor import refuse_cursor
 from app.search.plan import (
     Criterion,
     DateCriterion,
@@ -44,11 +45,13 @@ BY_TIME = frozenset({"date", "_lastUpdated", "_id"})
 
 def moment_of(event_id: str) -> datetime | None:
     """The moment in an id of ours; None for any other id."""
-    try:
-        found = UUID(event_id)
-    except ValueError:
+    if not SERVER_MADE.fullmatch(event_id):
         return None
-    return datetime.fromtimestamp((found.int >> 80) / 1000, UTC) if found.version == 7 else None
+    found = UUID(event_id)
+    try:
+        return datetime.fromtimestamp((found.int >> 80) / 1000, UTC) if found.version == 7 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 async def find_event(connection: Connection, event_id: str) -> AuditRow | None:
@@ -75,7 +78,9 @@ async def find_events(connection: Connection, scope: Scope, plan: SearchPlan, ha
     if plan.cursor:
         last = str(plan.cursor.values[-1])
         sign = "<" if descending else ">"
-        at, key = binder.add(moment_of(last), "timestamptz"), binder.add(last, "uuid")
+        if (moment := moment_of(last)) is None:
+            raise refuse_cursor()
+        at, key = binder.add(moment, "timestamptz"), binder.add(last, "uuid")
         conditions.append(f"(recorded, id) {sign} ({at}, {key})")
     direction = "DESC" if descending else "ASC"
     rows = await connection.fetch(
@@ -171,7 +176,10 @@ def render_subtype(value: TokenValue, binder: Binder) -> str:
     if matches(value, (RESTFUL, "operation")):
         conditions.append("position('$' in interaction) > 0")
     if value.system in (None, OWN) and value.code not in KINDS:
-        conditions.append(f"replace(interaction, ' ', '-') = {binder.add(value.code)}" if value.code else "true")
+        if value.code:
+            conditions.append(f"replace(interaction, ' ', '-') = {binder.add(value.code)}")
+        else:
+            conditions.append(f"NOT interaction = ANY({binder.add([*KINDS, 'token'], 'text[]')})")
     return any_of(conditions)
 
 

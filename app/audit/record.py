@@ -8,13 +8,12 @@ from app.audit.address import READS, Target
 from app.audit.hashing import Hasher
 from app.audit.trail import Trail
 from app.core.caller import Caller
-from app.core.errors import TooManyRequests
 from app.core.ids import new_id
 from app.store.audit import AuditRow
 from app.store.rows import Stored
 
 
-def build_row(access: Access, hasher: Hasher, status: int, written: Stored | None = None, number: int = 0) -> AuditRow:
+def build_row(access: Access, hasher: Hasher, status: int, written: Stored | None = None) -> AuditRow:
     """The row of an access that ends with this status; ``written`` is the version that it made.
 
     An id from an address is told as it is only where the access found it.
@@ -40,19 +39,20 @@ def build_row(access: Access, hasher: Hasher, status: int, written: Stored | Non
         hasher.hide_query(access.pairs()),
         status,
         access.reason if status >= 400 else None,
-        number or len(given),
+        1 if status >= 400 else len(given),
         [] if status >= 400 else list(dict.fromkeys(given)),
     )
 
 
-async def record_access(trail: Trail, access: Access, status: int) -> None:
+async def record_access(trail: Trail, access: Access, status: int, *, crowded: bool = False) -> None:
     """Records an access that no transaction has recorded. Raises Unavailable.
 
-    A read that is allowed goes on at once; whatever else waits until it stands.
+    A read that is allowed goes on at once; whatever else waits until it stands. ``crowded`` says that the client
+    calls too often: many of its refusals are only counted.
     """
     row = build_row(access, trail.hasher, status)
     access.recorded = True
-    if access.organization is None or status == TooManyRequests.status:
+    if access.organization is None or crowded:
         await trail.record_stranger(row)
     else:
         await trail.record(row, wait=status >= 400 or access.target.interaction not in READS)

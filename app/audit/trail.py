@@ -120,6 +120,8 @@ class Trail:
                 async with self.pool.acquire() as connection:
                     await copy_rows(connection, batch.rows)
                 return
+            except asyncpg.UniqueViolationError:
+                return  # an earlier try was committed, and its acknowledgement lost: a COPY stands whole or not at all
             except AWAY as error:
                 logger.warning("The audit trail cannot be written: %s", type(error).__name__)
             if self.closing and loop.time() - began > PATIENCE:

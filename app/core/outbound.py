@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import socket
+import ssl
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ LARGEST_HEAD = 65_536
 IDLE_SECONDS = 4.0
 """Less than the 5 s after which common servers (Node.js, uvicorn) close: a request must not meet a closing one."""
 PORTS = {"http": 80, "https": 443}
+UNREACHABLE = "the endpoint cannot be reached"
+"""How the reason begins where there was no connection; what follows tells of the network that the server stands in."""
 
 
 class OutboundFailure(HandoffError):
@@ -88,9 +91,10 @@ class Exchange(asyncio.Protocol):
         self.size += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.fail(f"what came is no HTTP answer ({type(error).__name__})")
-        if not self.headed and self.size > LARGEST_HEAD:
+        if self.size > LARGEST_HEAD:
+            # The body ends at 2 kB: what goes on for so long is a head, or a chunk's extension or trailer.
             self.fail("the head of the answer is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -160,11 +164,11 @@ class Tunnel(asyncio.Protocol):
             self.opened.set_result(None)
         else:
             status = head.split(b"\r\n")[0][:100].decode("latin-1")
-            self.opened.set_exception(OutboundFailure(f"the proxy refused: {status}"))
+            self.opened.set_exception(OutboundFailure(f"{UNREACHABLE}: the proxy refused: {status}"))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.opened.done():
-            self.opened.set_exception(OutboundFailure("the proxy ended the connection"))
+            self.opened.set_exception(OutboundFailure(f"{UNREACHABLE}: the proxy ended the connection"))
 
 
 class Outbound:
@@ -217,7 +221,7 @@ class Outbound:
         except TimeoutError:
             raise OutboundFailure(f"no whole answer within {deadline:g} s") from None
         except (OSError, ValueError) as error:
-            raise OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")) from error
+            raise describe(error) from error
 
     def _take(self, origin: Origin) -> Exchange | None:
         """A kept connection, the one that was used last."""
@@ -233,6 +237,7 @@ class Outbound:
 
     def _give_back(self, origin: Origin, exchange: Exchange) -> None:
         """Keeps a connection whose exchange came to its end, for a while."""
+        self._forget_closed()
         if not exchange.reusable or not exchange.is_open() or sum(map(len, self._idle.values())) >= self._most_idle:
             exchange.close()
             return
@@ -240,20 +245,27 @@ class Outbound:
         exchange.expiry = asyncio.get_running_loop().call_later(IDLE_SECONDS, exchange.close)
         self._idle[origin].append(exchange)
 
+    def _forget_closed(self) -> None:
+        """Connections that expired, or that the other side has closed, take no place from others."""
+        live = {origin: [each for each in kept if each.is_open()] for origin, kept in self._idle.items()}
+        self._idle = defaultdict(list, {origin: kept for origin, kept in live.items() if kept})
+
     async def _connect(self, origin: Origin) -> Exchange:
         """A connection to the first address that answers: the one checked is the one connected to."""
         permitted = [each for each in await self._resolve(origin) if may_connect(each, self._allowed)]
-        failure = OutboundFailure("the address is not allowed")
+        failure = OutboundFailure(f"{UNREACHABLE}: the address is not allowed")
         for address in permitted:
             try:
                 async with asyncio.timeout(self._connect_seconds):
                     return await self._open(address, origin)
             except TimeoutError:
-                failure = OutboundFailure(f"no connection within {self._connect_seconds:g} s")
+                failure = OutboundFailure(f"{UNREACHABLE}: no connection within {self._connect_seconds:g} s")
             except OutboundFailure as error:
                 failure = error
+            except ssl.SSLError as error:
+                failure = describe(error)  # of the endpoint itself: its owner may know what its certificate lacks
             except (OSError, ValueError) as error:
-                failure = OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": "))
+                failure = OutboundFailure(f"{UNREACHABLE}: {describe(error).diagnostics}")
         raise failure
 
     async def _open(self, address: str, origin: Origin) -> Exchange:
@@ -300,8 +312,13 @@ class Outbound:
         try:
             found = await loop.run_in_executor(self._threads, find_addresses, origin.host, origin.port)
         except (OSError, UnicodeError) as error:
-            raise OutboundFailure("the name does not resolve") from error
+            raise OutboundFailure(f"{UNREACHABLE}: the name does not resolve") from error
         return list(dict.fromkeys(found))
+
+
+def describe(error: Exception) -> OutboundFailure:
+    """What an error of the connection says of itself."""
+    return OutboundFailure(f"{type(error).__name__}: {str(error)[:200]}".rstrip(": "))
 
 
 def find_addresses(host: str, port: int) -> list[str]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+DEFAULT_URL = "http://127.0.0.1:8000"
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 OVERDUE_HOURS = r"(requested|ready|accepted|in-progress|on-hold):(routine|urgent|asap|stat)=\d{1,6}(\.\d{1,3})?"
 """One of the hours by status and priority of a Task (R4 request-priority)."""
@@ -211,6 +212,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much is logged, to standard error."
     )
+
+    @property
+    def address(self) -> str:
+        """The address that clients use, without a slash at its end."""
+        return (self.public_url or DEFAULT_URL).rstrip("/")
+
+    @property
+    def base_url(self) -> str:
+        """The FHIR base: what our own absolute references begin with."""
+        return f"{self.address}/fhir"
 
     @property
     def zone(self) -> tzinfo:

@@ -121,7 +121,7 @@ WITH ended AS (
     ON CONFLICT (webhook_id, outcome, most_seconds, slot)
     DO UPDATE SET number = t.number + excluded.number, seconds = t.seconds + excluded.seconds
 )
-SELECT e.id, w.failing_since IS NOT NULL FROM ended e JOIN webhook w ON w.id = e.webhook_id
+SELECT e.id, w.failing_since IS NOT NULL OR w.failures > 0 FROM ended e JOIN webhook w ON w.id = e.webhook_id
 """
 """What waits behind a failed head is due no earlier than it: a claim need not look at it. (Whoever makes a head due
 earlier must do so for its followers too.)"""
@@ -136,10 +136,11 @@ UPDATE webhook SET
         WHEN $3::bool THEN 'off'
         WHEN NOT $2 AND status = 'active' AND failing_since < clock_timestamp() - interval '5 days' THEN 'error'
         ELSE status END,
-    error = CASE WHEN $2 AND NOT $3 THEN NULL ELSE $4::text END
+    error = CASE WHEN status = 'paused' AND NOT $3 THEN error WHEN $2 AND NOT $3 THEN NULL ELSE $4::text END
 WHERE id = $1
 """
-"""The breaker rests for a quarter of the time that the endpoint has failed, within bounds.
+"""The breaker rests for a quarter of the time that the endpoint has failed, within bounds. Why one is paused stays, for
+what was under way then says nothing of that.
 
 Apart from the acknowledgement, one webhook at a time: its row is the dispatcher's and every worker's, and who holds
 several rows waits for nobody. Lost between the two, it is told by the next attempt."""

@@ -11,6 +11,7 @@ from app.core.database import Connection
 from app.core.errors import HandoffError
 from app.core.settings import Settings
 from app.delivery.criteria import parse_criteria
+from app.delivery.record import DATABASE_AWAY
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.referral.labels import is_labelled
 from app.search.match import Version
@@ -55,7 +56,16 @@ class Follow:
             mark = await self.low_water.read(connection)
             await skip_while_off(connection, mark)
             types = await list_followed_types(connection)
-            return sum([await self.look_at(connection, each, mark) for each in types])
+            told = 0
+            for each in types:
+                try:
+                    told += await self.look_at(connection, each, mark)
+                except DATABASE_AWAY:
+                    raise
+                except Exception:
+                    # One type that cannot be looked at must not keep the others waiting.
+                    logger.exception("What is followed of %s could not be looked at", each)
+            return told
 
     async def look_at(self, connection: Connection, resource_type: str, mark: datetime) -> int:
         """One type, batch by batch: what is told and how far it was looked are one transaction each."""

@@ -38,7 +38,10 @@ WHERE id = $1 AND status = 'active' AND url = $4
 """
 """As a delivery that fails: nothing but failure for days ends it."""
 
-HEALTHY = "UPDATE webhook SET failing_since = NULL, error = NULL WHERE id = $1 AND failing_since IS NOT NULL"
+HEALTHY = """
+UPDATE webhook SET failing_since = NULL, error = NULL, failures = 0, resting_until = NULL
+WHERE id = $1 AND status = 'active' AND url = $2 AND (failing_since IS NOT NULL OR failures > 0)
+"""
 
 
 async def beat_silent(sender: Sender) -> int:
@@ -56,4 +59,4 @@ async def beat(sender: Sender, subscriber: Subscriber) -> None:
         answered = failure.answered if isinstance(failure, NotAccepted) else None
         await sender.pool.execute(FAILED, subscriber.id, f"heartbeat: {failure.diagnostics}", answered, subscriber.url)
     else:
-        await sender.pool.execute(HEALTHY, subscriber.id)
+        await sender.pool.execute(HEALTHY, subscriber.id, subscriber.url)

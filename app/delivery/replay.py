@@ -107,7 +107,9 @@ async def pause_webhook(connection: Connection, webhook_id: str, organization: s
     """Nothing is claimed for it any more, and everything goes on being queued. Raises NotFound, Conflict."""
     await check_webhook(connection, webhook_id, organization)
     paused = await connection.fetchval(
-        "UPDATE webhook SET status = 'paused' WHERE id = $1 AND status IN ('active', 'paused') RETURNING id", webhook_id
+        "UPDATE webhook SET status = 'paused', error = NULL "
+        "WHERE id = $1 AND status IN ('active', 'paused') RETURNING id",
+        webhook_id,
     )
     if not paused:
         raise Conflict(f"Webhook {webhook_id} is in error or off: nothing is sent to it as it is")

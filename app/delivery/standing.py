@@ -1,21 +1,16 @@
 """How the notifications of Subscriptions stand, for ``$status`` and ``$events`` (Subscriptions R5 Backport)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.access.clients import DISABLED
 from app.core.caller import Scope
 from app.core.database import Connection
+from app.core.outbound import UNREACHABLE
 
 SHOWN_AS = {"requested": "requested", "active": "active", "paused": "off", "off": "off", "error": "error"}
 """By http://hl7.org/fhir/subscription-status, which knows no pause."""
 PAUSED = "paused by the operator"
-UNREACHABLE = "the endpoint cannot be reached"
-UNREACHED = re.compile(r"\b(Connect|Read|Write|Network|LocalProtocol|Pool)(Error|Timeout)\b(?!.*\bSSL\b)|\bOSError\b")
-"""What the connection says of itself; that a certificate does not hold may be told."""
-NOTICES = ("handshake: ", "heartbeat: ")
-
 STANDING = """
 SELECT id, organization, topics, content, status, error, last_number FROM webhook
 WHERE ($1::bool OR organization = ANY($2::text[])) AND ($3::text[] IS NULL OR id = ANY($3)) ORDER BY created_at, id
@@ -59,14 +54,18 @@ async def list_standings(connection: Connection, scope: Scope, ids: Sequence[str
 
 
 def tell_error(status: str, error: str | None) -> str | None:
-    """What the client is told is wrong; nothing of an active one.
-
-    Why an endpoint cannot be reached is the operator's to know: it would map the network that the server stands in.
-    """
+    """What the client is told is wrong; nothing of an active one."""
     if status == "active":
         return None
     if status == "paused":
         return DISABLED if error == DISABLED else PAUSED
-    if error is None or not UNREACHED.search(error):
-        return error
-    return f"{error.partition(': ')[0]}: {UNREACHABLE}" if error.startswith(NOTICES) else UNREACHABLE
+    return tell_reason(error)
+
+
+def tell_reason(reason: str | None) -> str | None:
+    """A reason as others than the operator are told it.
+
+    Why an endpoint cannot be reached is the operator's to know: it would map the network that the server stands in.
+    """
+    head, found, _ = (reason or "").partition(UNREACHABLE)
+    return head + found if found else reason

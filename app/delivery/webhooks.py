@@ -30,6 +30,7 @@ VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
+    failures = 0, resting_until = NULL,
     client_id = excluded.client_id, handshake = NULL, handshake_until = NULL, handshakes = 0,
     heartbeat_period = excluded.heartbeat_period, heartbeat_due = NULL, timeout = excluded.timeout,
     ends_at = excluded.ends_at
@@ -68,16 +69,24 @@ def check_endpoint(url: str, settings: Settings, where: str = WHERE) -> None:
 
 
 async def add_webhook(
-    connection: Connection, *, webhook_id: str, organization: str, url: str, topics: Sequence[str], secret_key: bytes
+    connection: Connection,
+    *,
+    webhook_id: str,
+    organization: str,
+    url: str,
+    topics: Sequence[str],
+    client_id: str,
+    secret_key: bytes,
 ) -> str:
     """Stores an active webhook and gives its secret (``whsec_``), which is kept sealed. It hears of later events."""
     secret = secrets.token_bytes(SECRET_BYTES)
     await connection.execute(
-        "INSERT INTO webhook (id, organization, url, topics, secret) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO webhook (id, organization, url, topics, client_id, secret) VALUES ($1, $2, $3, $4, $5, $6)",
         webhook_id,
         organization,
         url,
         list(topics),
+        client_id,
         encrypt_secret(secret_key, secret, PURPOSE),
     )
     return show_secret(secret)

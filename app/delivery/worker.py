@@ -45,7 +45,6 @@ LEASE_MARGIN = 10.0
 async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes, stop: asyncio.Event) -> None:
     """Delivers until ``stop`` is set, then lets what is in flight end. Outlasts restarts of the database."""
     connections = settings.webhook_concurrency
-    public_url = (settings.public_url or "http://127.0.0.1:8000").rstrip("/")
     async with open_outbound(
         parse_networks(settings.webhook_allowed_networks),
         connections,
@@ -53,7 +52,7 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
         proxy=settings.webhook_proxy.get_secret_value() if settings.webhook_proxy else None,
     ) as client:
         base, schedule, timeout = (
-            f"{public_url}/fhir",
+            settings.base_url,
             parse_schedule(settings.webhook_retry_schedule),
             settings.webhook_timeout,
         )

@@ -11,6 +11,7 @@ from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references
 from app.store.binaries import find_dependants, find_documents, find_shares
+from app.store.grounds import add_grounds
 from app.store.packages import close_package, open_package
 from app.store.read import load_resources
 from app.store.rows import Key, Stored
@@ -55,12 +56,20 @@ async def align_binary(unit: Unit, stored: Stored) -> None:
     wanted = await find_shares(unit.connection, namers)
     current = await find_shares(unit.connection, [stored.key])
     if is_labelled(binary):
-        weighed = [(each, await find_weigher(unit, *each)) for each in sorted(wanted)]
-        wanted = {each for each, weigher in weighed if weigher and await weigher.admits(binary)}
+        wanted = {each for each in sorted(wanted) if await rest_on_consents(unit, each, binary)}
     for task_id, organization in sorted(wanted - current):
         await open_package(unit.connection, task_id, organization, {stored.key: stored.version})
     for task_id, organization in sorted(current - wanted):
         await leave_package(unit, stored, task_id, organization)
+
+
+async def rest_on_consents(unit: Unit, share: tuple[str, str], binary: dict[str, Any]) -> bool:
+    """Whether the Consents let a labelled Binary into a package, which then rests on them."""
+    weigher = await find_weigher(unit, *share)
+    if weigher is None or not await weigher.admits(binary):
+        return False
+    await add_grounds(unit.connection, *share, weigher.find_grounds())
+    return True
 
 
 async def leave_package(unit: Unit, stored: Stored, task_id: str, organization: str) -> None:

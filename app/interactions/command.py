@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import TypeVar
 
 from app.audit.access import Access, access_under_way
@@ -10,7 +10,7 @@ from app.audit.address import Target
 from app.audit.record import record_access
 from app.core.command import COMMAND
 from app.core.database import open_pool
-from app.core.errors import HandoffError
+from app.core.errors import HandoffError, Unavailable
 from app.core.operator_database import application_url, reach_database
 from app.core.progress import when_slow
 from app.core.settings import Settings
@@ -27,7 +27,7 @@ STATEMENT_TIMEOUT = 600.0
 async def open_hub(settings: Settings, url: str) -> AsyncIterator[Hub]:
     """What the interactions need, on a small pool of its own."""
     pool = await open_pool(url, size=4, application_name="handoff-command", statement_timeout=STATEMENT_TIMEOUT)
-    hub = Hub(settings, pool, f"{(settings.public_url or '').rstrip('/')}/fhir")
+    hub = Hub(settings, pool, settings.base_url)
     try:
         yield hub
     finally:
@@ -58,6 +58,11 @@ async def record_command(hub: Hub, work: Callable[[Hub], Awaitable[Result]]) -> 
         except HandoffError as error:
             access.reason = error.code
             await record_access(hub.trail, access, error.status)
+            raise
+        except Exception:
+            # What went wrong must not hide behind a trail that cannot be written either.
+            with suppress(Unavailable):
+                await record_access(hub.trail, access, 500)
             raise
         if not access.recorded:
             await record_access(hub.trail, access, 200)

@@ -15,6 +15,7 @@ from app.referral.labels import read_labels
 from app.referral.provision import Question, find_next_change, name_actor, read_purposes, walk_rules
 from app.store.grounds import Ground, find_consents, hold_consents
 from app.store.read import load_resources
+from app.store.rows import Key
 
 Resource = dict[str, Any]
 
@@ -32,8 +33,8 @@ class Consents:
 class Weigher:
     """Weighs what one Task shares with one organisation; None where it has no owner yet.
 
-    ``refusals`` are the reasons why something may not be shared; ``denied`` says that a Consent forbids it, where
-    otherwise one is only missing. ``disclosed`` is False where the patient's own organisation keeps the work.
+    ``refusals`` are the reasons why something may not be shared; ``denied`` is what a Consent forbids, where for other
+    things one is only missing. ``disclosed`` is False where the patient's own organisation keeps the work.
     """
 
     unit: Unit
@@ -44,15 +45,12 @@ class Weigher:
     consents: dict[str, Consents] = field(default_factory=dict)
     permitted: set[str] = field(default_factory=set)
     refusals: list[Issue] = field(default_factory=list)
-    denied: bool = False
+    denied: set[Key] = field(default_factory=set)
 
     def find_patient(self, content: Resource) -> str:
-        """The id of the patient whom a resource is about, else of the Task's; empty where none is known here."""
-        for each in (content, self.task):
-            key = local_key(name_patient(each), self.unit.hub.base_url)
-            if key and key[0] == "Patient":
-                return key[1]
-        return ""
+        """The id of the patient whom a resource, or else the Task, is about; empty for one that is not known here."""
+        key = local_key(name_patient(content) or name_patient(self.task), self.unit.hub.base_url)
+        return key[1] if key and key[0] == "Patient" else ""
 
     async def read_consents(self, patient: str) -> Consents:
         """The Consents about a patient, held still until the transaction ends."""
@@ -81,7 +79,7 @@ class Weigher:
         """Whether a resource may be shared: no Consent forbids it, and one permits what is labelled, by name."""
         verdict = await self.weigh(content)
         if verdict.decision == "deny":
-            self.denied = True
+            self.denied.add((content["resourceType"], str(content.get("id"))))
             self.refuse(f"{verdict.by} forbids {self.describe(content)}")
             return False
         labels = read_labels(content) if self.disclosed and self.recipient else None

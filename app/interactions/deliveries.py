@@ -3,7 +3,7 @@
 The operator steers every webhook, an organisation its own ones; those of others look absent (access.md, Roles).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.access.interaction_rules import authorize, steered_by
 from app.core.caller import Caller
@@ -19,6 +19,7 @@ from app.delivery.overview import (
 )
 from app.delivery.replay import Replay, announce_deliveries, find_stopped, pause_webhook, resume_webhook
 from app.delivery.replay import replay as replay_chosen
+from app.delivery.standing import tell_reason
 from app.interactions.hub import Hub
 from app.interactions.unit import Unit, run_unit
 from app.interactions.webhook_status import show_statuses
@@ -42,7 +43,7 @@ async def read_states(hub: Hub, caller: Caller) -> tuple[list[WebhookState], int
     steered = steered_by(caller)
 
     async def work(unit: Unit) -> tuple[list[WebhookState], int | None]:
-        states = await list_states(unit.connection, steered)
+        states = [tell_state(each, caller) for each in await list_states(unit.connection, steered)]
         return states, None if steered else (await count_waiting(unit.connection))[0]
 
     return await run_unit(hub, caller, work)
@@ -62,7 +63,19 @@ async def find_state(connection: Connection, caller: Caller, webhook_id: str) ->
     states = await list_states(connection, steered_by(caller), webhook_id)
     if not states:
         raise NotFound(f"There is no webhook {webhook_id}")
-    return states[0]
+    return tell_state(states[0], caller)
+
+
+def tell_state(state: WebhookState, caller: Caller) -> WebhookState:
+    """As the caller may know it."""
+    return replace(state, error=tell_reason(state.error)) if steered_by(caller) else state
+
+
+def tell_undelivered(each: Undelivered, caller: Caller) -> Undelivered:
+    """As the caller may know it."""
+    if steered_by(caller) is None:
+        return each
+    return replace(each, attempts=[replace(attempt, reason=tell_reason(attempt.reason)) for attempt in each.attempts])
 
 
 async def read_undelivered(
@@ -72,7 +85,7 @@ async def read_undelivered(
     authorize(caller, "search-type", "Subscription")
 
     async def work(unit: Unit) -> list[Undelivered]:
-        return await list_undelivered(
+        found = await list_undelivered(
             unit.connection,
             kind,
             organization=steered_by(caller),
@@ -80,6 +93,7 @@ async def read_undelivered(
             before=before,
             most=most,
         )
+        return [tell_undelivered(each, caller) for each in found]
 
     return await run_unit(hub, caller, work)
 

@@ -9,6 +9,7 @@ from app.interactions.links import Links, local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
 from app.referral.labels import is_labelled, read_labels
 from app.referral.package import onward_references, package_references
+from app.referral.provision import read_purposes
 from app.referral.transitions import TERMINAL
 from app.store.binaries import find_dependants, find_shares
 from app.store.grounds import add_grounds, close_later, replace_grounds
@@ -79,10 +80,18 @@ def is_shared(task: Resource | None, row: Stored) -> bool:
     return shares(task, row.assigned_org) and row.assigned_org != row.owner_org
 
 
+async def is_closed(unit: Unit, row: Stored, task: Resource) -> bool:
+    """Whether the package of a Task that has ended was closed since, by its time or a Consent: it stays so."""
+    if task.get("status") not in TERMINAL or row.assigned_org is None:
+        return False
+    return await find_package(unit.connection, row.id, row.assigned_org) <= {row.key}
+
+
 def says_the_same(before: Resource, after: Resource) -> bool:
-    """Whether two versions of a Task share the same things, under the same labels."""
+    """Whether two versions of a Task share the same things, for the same purposes, under the same labels."""
     references = package_references(before, None) == package_references(after, None)
-    return references and read_labels(before) == read_labels(after)
+    purposes = read_purposes(before) == read_purposes(after)
+    return references and purposes and read_labels(before) == read_labels(after)
 
 
 async def settle_package(
@@ -107,6 +116,8 @@ async def settle_package(
     if had and before and says_the_same(before, after):
         if after.get("status") in TERMINAL and before.get("status") not in TERMINAL:
             await close_later(unit.connection, new.id, str(new.assigned_org), unit.hub.settings.package_days)
+        return
+    if had and before and await is_closed(unit, new, before):
         return
     weigher = Weigher(unit, after, new.owner_org, new.assigned_org)
     await weigher.admits(after)
@@ -171,7 +182,7 @@ async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int], weighe
 async def reopen_package(unit: Unit, links: Links, task: Stored) -> None:
     """Fills an open package anew: what may not be shared (any more) is left out, and the caller told."""
     content = read_content(task)
-    if not is_shared(content, task):
+    if not is_shared(content, task) or await is_closed(unit, task, content):
         return
     weigher = Weigher(unit, content, task.owner_org, task.assigned_org)
     members = await collect_package(unit, links, content, task, weigher)
@@ -188,7 +199,7 @@ async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
 
 
 async def reweigh_resource(unit: Unit, stored: Stored, content: Resource) -> bool:
-    """After a resource's labels changed: it leaves the packages for which no Consent covers them; whether it did."""
+    """After a labelled resource was changed: it leaves the packages that no Consent covers; whether it did."""
     left = False
     for task_id, organization in sorted(await find_shares(unit.connection, [stored.key])):
         weigher = await find_weigher(unit, task_id, organization)

@@ -7,8 +7,9 @@ from app.access.interaction_rules import authorize
 from app.core.caller import Caller
 from app.core.errors import BusinessRule, Invalid, Issue, TooCostly
 from app.delivery.past_events import check_kept_since, count_past_events, find_span, read_number
-from app.delivery.replay import Replay, announce_deliveries, replay
+from app.delivery.replay import Replay, replay
 from app.delivery.standing import Standing
+from app.interactions.deliveries import announce
 from app.interactions.hub import Hub
 from app.interactions.subscription_events import find_standing
 from app.interactions.unit import Unit, run_unit
@@ -71,8 +72,7 @@ async def resend_events(hub: Hub, caller: Caller, subscription_id: str, bounds: 
         return tell_outcome(standing, *await replay(unit.connection, wanted))
 
     issues = await run_unit(hub, caller, work)
-    async with hub.pool.acquire() as connection:
-        await announce_deliveries(connection)
+    await announce(hub)
     return issues
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from app.access.clients import hold_client
 from app.access.interaction_rules import authorize
 from app.core.errors import BusinessRule
 from app.delivery.headers import hide_headers, open_headers, seal_headers
@@ -22,6 +23,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
     token may not read what it would be told of. Each change begins with a handshake; the count of events goes on.
     """
     key = unit.hub.secret_key
+    await hold_client(unit.connection, unit.caller.client_id)
     sealed, former = await find_kept(unit.connection, resource_id)
     if former == "paused":
         raise BusinessRule("It is paused: whoever paused it resumes it, or it is deleted", (f"{root}.status",))

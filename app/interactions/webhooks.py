@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from app.access.clients import hold_client
 from app.access.interaction_rules import authorize, steered_by
 from app.core.caller import Caller
 from app.core.errors import Conflict, Forbidden, Invalid
@@ -52,6 +53,7 @@ async def add_webhook(
     check_resource(resource)
 
     async def work(unit: Unit) -> tuple[str, str]:
+        await hold_client(unit.connection, caller.client_id)
         stored = await insert_version(unit, resource, new_id(), owner)
         secret = await insert_webhook(
             unit.connection,
@@ -59,6 +61,7 @@ async def add_webhook(
             organization=owner,
             url=url,
             topics=topics,
+            client_id=caller.client_id,
             secret_key=secret_key,
         )
         return stored.id, secret

@@ -7,7 +7,14 @@ from app.delivery.withdrawal import cancel_queued
 from app.interactions.consents import Weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
 from app.interactions.loop import settle_change
-from app.interactions.sharing import align_package, close_task, collect_package, is_shared
+from app.interactions.sharing import (
+    align_package,
+    close_task,
+    collect_package,
+    find_hanging,
+    is_closed,
+    is_shared,
+)
 from app.interactions.unit import SYSTEM, Unit
 from app.interactions.versions import parse_stored, record_provenance, replace_version
 from app.referral.consent import name_patient
@@ -59,7 +66,7 @@ async def review_package(unit: Unit, task_id: str, organization: str) -> None:
     weigher = Weigher(unit, task, row.owner_org, organization)
     known = await find_grounds(unit.connection, task_id, organization)
     current = await find_package(unit.connection, task_id, organization)
-    if organization != row.assigned_org or not is_shared(task, row):
+    if organization != row.assigned_org or not is_shared(task, row) or await is_closed(unit, row, task):
         await keep_admitted(unit, row, organization, weigher, current)
         return
     links = Links(unit)
@@ -67,9 +74,10 @@ async def review_package(unit: Unit, task_id: str, organization: str) -> None:
     kept = await weigher.admits(task)
     members = await collect_package(unit, links, task, row, weigher)
     lost = any(known[each].consented and each not in weigher.permitted for each in known)
-    missing = [each for each in await load_labelled(unit, current) if each not in members and each != row.key]
+    shared = {*members, *await find_hanging(unit, row, members, weigher), row.key}
+    missing = (await load_labelled(unit, current)).keys() - shared
     closing = [each.closes_at for each in known.values() if each.closes_at]
-    if weigher.denied or lost or missing or not kept:
+    if weigher.denied & (current | {row.key}) or lost or missing or not kept:
         await withdraw_package(unit, links, row, task, organization)
     elif closing and weigher.at and min(closing) <= weigher.at:
         await close_task(unit, row, task)
@@ -80,15 +88,15 @@ async def review_package(unit: Unit, task_id: str, organization: str) -> None:
             await close_later(unit.connection, task_id, organization, unit.hub.settings.package_days)
 
 
-async def load_labelled(unit: Unit, keys: set[Key]) -> list[Key]:
+async def load_labelled(unit: Unit, keys: set[Key]) -> dict[Key, Stored]:
     """Those of them that carry a label."""
     rows = await load_resources(unit.connection, SYSTEM, keys)
-    return [key for key, row in rows.items() if not row.deleted and is_labelled(read_content(row))]
+    return {key: row for key, row in rows.items() if not row.deleted and is_labelled(read_content(row))}
 
 
 async def keep_admitted(unit: Unit, row: Stored, organization: str, weigher: Weigher, current: set[Key]) -> None:
     """Takes back what is labelled and not permitted: of what came back to the requester, or of what has ended."""
-    rows = await load_resources(unit.connection, SYSTEM, await load_labelled(unit, current))
+    rows = await load_labelled(unit, current)
     refused = [key for key, each in rows.items() if not await weigher.admits(read_content(each))]
     await withdraw_resources(unit, row.id, organization, refused)
     await renew_grounds(unit, row.id, organization, weigher if len(rows) > len(refused) else None)

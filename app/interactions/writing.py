@@ -22,14 +22,14 @@ from app.interactions.adoption import adopt_server_task
 from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, read_content, referred_keys
 from app.interactions.loop import place_resource, settle_change
-from app.interactions.sharing import reweigh_resource, share_with_requesters
+from app.interactions.sharing import reweigh_resource, says_the_same, share_with_requesters
 from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
 from app.interactions.withdrawal import hold_referrals, settle_consent
 from app.models.resources import REFERRAL_TYPES
 from app.referral.events import ALWAYS_TOLD
-from app.referral.labels import is_labelled, read_labels
+from app.referral.labels import is_labelled
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import set_audience
 from app.store.binaries import find_shares
@@ -202,10 +202,12 @@ async def write_update(
     withdrawn = False
     if TYPES[key[0]].directory:
         await set_audience(unit.connection, key, first_audience(resource))
-    elif key[0] in REFERRAL_TYPES and current.referral and is_labelled(resource) and not is_labelled(before):
-        await label_events(unit.connection, current.referral, key, ALWAYS_TOLD)
-    elif key[0] not in REFERRAL_TYPES and is_labelled(resource) and read_labels(resource) != read_labels(before):
-        withdrawn = await reweigh_resource(unit, new, resource)
+    elif is_labelled(resource):
+        if current.referral and not is_labelled(before):
+            await label_events(unit.connection, current.referral, key, ALWAYS_TOLD)
+        # What is the same for the Consents was weighed when it was shared: a Task moves often.
+        if key[0] != "Task" or not says_the_same(before, resource):
+            withdrawn = await reweigh_resource(unit, new, {**resource, "id": new.id})
     await settle_change(unit, links, current, before, new, resource)
     if key[0] == "Consent":
         await settle_consent(unit, new.owner_org, before, resource)

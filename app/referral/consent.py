@@ -69,6 +69,8 @@ def weigh_root(consent: Resource, question: Question) -> tuple[Decision | None, 
     root = next(iter(objects(consent, "provision")), {})
     kind = read_kind(root)
     if kind:
+        if kind == "permit" and in_period(root, question, kind) is False:
+            return ("deny" if base == "deny" else None), False
         held = holds(root, question, kind)
         if held is False or (held is None and kind == "permit"):
             return base, False

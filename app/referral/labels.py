@@ -33,13 +33,6 @@ BROADER = {
 }
 """The code that each is a kind of (v3-ActCode)."""
 
-LABELS = frozenset(
-    [
-        *((CONFIDENTIALITY, code) for code in RESTRICTED),
-        *((ACT_CODE, code) for code in SENSITIVE_CODES),
-    ]
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -54,9 +47,6 @@ class Labels:
 
     def __str__(self) -> str:
         return ", ".join([*([self.level] if self.level in RESTRICTED else []), *sorted(self.codes)])
-
-
-UNLABELLED = Labels()
 
 
 def read_labels(resource: dict[str, Any]) -> Labels:

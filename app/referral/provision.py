@@ -34,6 +34,7 @@ NO_RECIPIENTS = frozenset(
 """Roles of a provision's actor in which it does not receive what the rule is about."""
 PERSONS = frozenset({"Device", "Patient", "RelatedPerson"})
 """Actors that no client of this server acts for."""
+ACTIONS = "http://terminology.hl7.org/CodeSystem/consentaction"
 READING = frozenset({"access", "disclose", "use"})
 
 
@@ -163,15 +164,20 @@ def widen_purpose(code: str) -> set[str]:
 
 def has_action(rule: Resource, question: Question, kind: Decision) -> bool | None:
     listed = objects(rule, "action")
-    return not listed or not {code for _, code in codes(rule, "action")}.isdisjoint(READING)
+    if not listed or not {code for _, code in codes(rule, "action")}.isdisjoint(READING):
+        return True
+    known = [any(text(coding, "system") == ACTIONS for coding in objects(each, "coding")) for each in listed]
+    return False if all(known) else None
 
 
 def has_labels(rule: Resource, question: Question, kind: Decision) -> bool | None:
-    """A permit covers its confidentiality and below, and must cover every sensitivity; a denial the other way round."""
+    """A permit covers its confidentiality and below, whatever the sensitivity; where it lists sensitivities, every one
+    of the resource's must be among them. A denial is the other way round.
+    """
     listed = [(text(each, "system"), text(each, "code")) for each in objects(rule, "securityLabel")]
     if not listed:
         return True
-    levels = [LEVELS.index(code) for system, code in listed if system == CONFIDENTIALITY and code in LEVELS]
+    levels = {LEVELS.index(code) for system, code in listed if system == CONFIDENTIALITY and code in LEVELS}
     kinds = {code for system, code in listed if system == ACT_CODE and code in SENSITIVE_CODES}
     labels = read_labels(question.resource)
     level = LEVELS.index(labels.level)
@@ -220,9 +226,10 @@ def has_data(rule: Resource, question: Question, kind: Decision) -> bool | None:
     listed = objects(rule, "data")
     own = f"{question.resource.get('resourceType')}/{question.resource.get('id')}"
     named = [text(reference, "reference") for each in listed for reference in objects(each, "reference")]
-    if not listed or any(each == own or each.endswith(f"/{own}") for each in named):
+    plain = [each.partition("/_history/")[0] for each in named]
+    if not listed or any(each == own or each.endswith(f"/{own}") for each in plain):
         return True
-    return False if all(each.get("meaning") == "instance" for each in listed) else None
+    return False if all(plain) and all(each.get("meaning") == "instance" for each in listed) else None
 
 
 def is_understood(rule: Resource, question: Question, kind: Decision) -> bool | None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.audit.access import UNDER_WAY, Access
 from app.audit.address import UNKNOWN, Target, read_target
 from app.audit.record import record_access
-from app.core.errors import HandoffError, Unauthenticated, Unavailable
+from app.core.errors import HandoffError, TooManyRequests, Unauthenticated, Unavailable
 from app.interactions.hub import Hub
 from app.routers.requests import trusted_value
 
@@ -83,15 +83,20 @@ class Recorder:
 
     async def record(self, scope: Scope, hub: Hub, access: Access, status: int) -> None:
         """Records what no transaction has. Who was refused before the token was looked at is looked up now."""
+        crowded = status == TooManyRequests.status
         if status >= 400 and status != Unauthenticated.status and access.organization is None:
             given = Request(scope).headers.get("authorization")
             if given is not None and access.client is None:
                 try:
-                    caller = await scope["app"].state.verifier.authenticate(given)
+                    state = scope["app"].state
+                    caller = await state.verifier.authenticate(given)
                     access.note_client(caller.client_id, caller.organization, caller.role)
+                    state.limiter.take(caller.client_id)
+                except TooManyRequests:
+                    crowded = True
                 except HandoffError:
                     access.reason = access.reason or "login"
-        await record_access(hub.trail, access, status)
+        await record_access(hub.trail, access, status, crowded=crowded)
 
     def find_target(self, scope: Scope) -> Target:
         """What is asked for: by FHIR's own addresses, else by the template of the route."""

@@ -12,6 +12,7 @@ import orjson
 from app.core.errors import Invalid
 from app.fhir.references import ID
 from app.search.plan import Cursor, KeyValue, SortKey
+from app.search.ranges import EXACT
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DECIMAL = re.compile(r"-?(\d{1,1000}(\.\d{1,1000})?(E[+-]\d{1,4})?|Infinity)", re.ASCII)
@@ -51,7 +52,7 @@ def write_value(value: KeyValue) -> Any:
     """As JSON: text, milliseconds, a list of a decimal's digits, or null."""
     if isinstance(value, datetime):
         return (value - EPOCH) // timedelta(milliseconds=1)
-    return [str(value.normalize())] if isinstance(value, Decimal) else value
+    return [str(value.normalize(EXACT))] if isinstance(value, Decimal) else value
 
 
 def read_value(data: Any) -> Any:

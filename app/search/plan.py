@@ -121,6 +121,10 @@ class IdCriterion:
 class LastUpdatedCriterion:
     intervals: tuple[Interval, ...]
 
+    def bounds_below(self) -> bool:
+        """Whether it has a lower bound, above which an index may find few."""
+        return all(each.comparator not in OPEN_BELOW for each in self.intervals)
+
 
 Criterion = (
     RowCriterion

@@ -21,7 +21,7 @@ def choose_order(resource_type: ResourceType, criteria: list[Criterion]) -> tupl
     if resource_type.rendered:
         return BY_ID
     found = [each for each in criteria if isinstance(each, StringCriterion)]
-    others = (each for each in criteria if not isinstance(each, StringCriterion | LastUpdatedCriterion))
+    others = (each for each in criteria if not isinstance(each, StringCriterion))
     if len(found) == 1 and found[0].mode == "prefix" and len(found[0].values) == 1 and not any(map(is_narrow, others)):
         return (SortKey(found[0].parameter.code, False, found[0].parameter, found[0]), *BY_ID)
     return BY_ID
@@ -29,6 +29,8 @@ def choose_order(resource_type: ResourceType, criteria: list[Criterion]) -> tupl
 
 def is_narrow(criterion: Criterion) -> bool:
     """Whether an index may find few by it: then these are better read first."""
+    if isinstance(criterion, LastUpdatedCriterion):
+        return criterion.bounds_below()
     parameter = getattr(criterion, "parameter", None)
     return parameter is None or parameter.in_rows or parameter.kind == "reference"
 

@@ -8,6 +8,7 @@ import asyncpg
 from app.core.caller import EVERYONE
 from app.core.database import Connection
 from app.fhir.registry import STORED, TYPES
+from app.store.statements import admits
 
 Seeker = tuple[str, str, str]
 """(organisation, resource type, id)."""
@@ -24,7 +25,7 @@ async def find_visible(connection: Connection | asyncpg.Pool, seekers: Iterable[
         rows = await connection.fetch(
             f"SELECT s.organization, s.id FROM unnest($1::text[], $2::text[]) s(organization, id) "
             f"JOIN {TYPES[name].table} r ON r.id = s.id "
-            "WHERE r.owner_org = s.organization OR r.shared_with && ARRAY[s.organization, $3]",
+            f"WHERE {admits('ARRAY[s.organization, $3]')}",
             [organization for organization, _, _ in each],
             [key for _, _, key in each],
             EVERYONE,

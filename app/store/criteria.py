@@ -114,10 +114,28 @@ def render_criterion(criterion: Criterion, resource_type: str, binder: Binder) -
                 f"{render_token(version, (TokenValue(None, of),), binder) if of else 'true'})"
                 for name, of in names
             )
-    if criterion.parameter.in_rows:
+    if criterion.parameter.in_rows and binder.by_row:
         condition = children_condition(criterion, binder)
-        return in_children(criterion.parameter, resource_type, condition, by_row=binder.by_row)
+        return ask_children(criterion.parameter, resource_type, condition)
+    if criterion.parameter.in_rows:
+        return f"r.id IN ({' UNION ALL '.join(select_matches(criterion, resource_type, binder))})"
     return render_column(criterion, binder)
+
+
+def split_criterion(criterion: RowCriterion | CompositeCriterion) -> list[RowCriterion | CompositeCriterion]:
+    """A criterion for each of the values, but for those that are compared with all of them at once."""
+    match criterion:
+        case StringCriterion(_, values):
+            return [replace(criterion, values=(each,)) for each in values]
+        case TokenCriterion(_, tokens) if any(each.system is not None for each in tokens):
+            return [replace(criterion, values=(each,)) for each in tokens]
+        case NumberCriterion(_, ranges):
+            return [replace(criterion, ranges=(each,)) for each in ranges]
+        case DateCriterion(_, intervals):
+            return [replace(criterion, intervals=(each,)) for each in intervals]
+        case CompositeCriterion(_, pairs):
+            return [replace(criterion, pairs=(each,)) for each in pairs]
+    return [criterion]
 
 
 def render_column(criterion: RowCriterion | CompositeCriterion, binder: Binder) -> str:
@@ -144,7 +162,7 @@ def render_token(parameter: SearchParameter, values: tuple[TokenValue, ...], bin
 
 def render_missing(parameter: SearchParameter, missing: bool, resource_type: str) -> str:
     if parameter.in_rows:
-        return f"{in_children(parameter, resource_type, 'true', by_row=True)} IS {'NOT ' if missing else ''}TRUE"
+        return f"{ask_children(parameter, resource_type, 'true')} IS {'NOT ' if missing else ''}TRUE"
     return f"r.{column_names(parameter)[0]} IS {'' if missing else 'NOT '}NULL"
 
 
@@ -169,12 +187,21 @@ def select_children(parameter: SearchParameter, resource_type: str, condition: s
     )
 
 
-def in_children(parameter: SearchParameter, resource_type: str, condition: str, *, by_row: bool = False) -> str:
-    """Whether a child row of the parameter meets the condition; by row it is NULL where none does."""
-    if not by_row:
-        return f"r.id IN ({select_children(parameter, resource_type, condition)})"
-    # No EXISTS, which the planner may turn into a join that gathers all of them first; IS TRUE keeps it to the index
-    # by resource, whose few rows it compares, instead of running through all that have such a value.
+def select_matches(criterion: RowCriterion | CompositeCriterion, resource_type: str, binder: Binder) -> list[str]:
+    """The ids of child rows that meet a criterion, in a query for each value.
+
+    An index runs through one range at a time: values in one condition would have it read every row of the parameter.
+    """
+    conditions = [children_condition(each, binder) for each in split_criterion(criterion)]
+    return [select_children(criterion.parameter, resource_type, each) for each in conditions]
+
+
+def ask_children(parameter: SearchParameter, resource_type: str, condition: str) -> str:
+    """Whether a child row of this resource meets the condition; NULL where it has none.
+
+    No EXISTS, which the planner may turn into a join that gathers all of them first; IS TRUE keeps it to the index by
+    resource, whose few rows it compares, instead of running through all that have such a value.
+    """
     asked = select_children(parameter, resource_type, f"c.id = r.id AND ({condition}) IS TRUE")
     return f"({asked.replace('SELECT c.id', 'SELECT true', 1)} LIMIT 1)"
 

@@ -52,32 +52,37 @@ async def find_consents(connection: Connection, scope: Scope, patient: str, owne
     return [read_row(row) for row in rows]
 
 
+INSERT = """
+INSERT INTO package_ground AS g (task_id, organization, patient, consented, due_at, closes_at)
+SELECT $1, $2, * FROM unnest($3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[])
+ON CONFLICT (task_id, organization, patient) DO UPDATE SET consented = excluded.consented,
+    closes_at = coalesce(g.closes_at, excluded.closes_at), due_at = least(excluded.due_at, g.closes_at)
+"""
+REPLACE = f"""
+WITH gone AS (DELETE FROM package_ground WHERE task_id = $1 AND organization = $2 AND NOT patient = ANY($3::text[]))
+{INSERT}
+"""
+
+
 async def replace_grounds(connection: Connection, task_id: str, organization: str, grounds: Sequence[Ground]) -> None:
     """What the package rests on from now on; nothing where it is closed. The time at which it closes stays."""
-    await connection.execute(
-        """
-        WITH gone AS (DELETE FROM package_ground
-            WHERE task_id = $1 AND organization = $2 AND NOT patient = ANY($3::text[]))
-        INSERT INTO package_ground AS g (task_id, organization, patient, consented, due_at, closes_at)
-        SELECT $1, $2, * FROM unnest($3::text[], $4::bool[], $5::timestamptz[], $6::timestamptz[])
-        ON CONFLICT (task_id, organization, patient) DO UPDATE SET consented = excluded.consented,
-            closes_at = coalesce(g.closes_at, excluded.closes_at),
-            due_at = least(excluded.due_at, g.closes_at)
-        """,
+    await connection.execute(REPLACE, *list_values(task_id, organization, grounds))
+
+
+async def add_grounds(connection: Connection, task_id: str, organization: str, grounds: Sequence[Ground]) -> None:
+    """What more the package rests on."""
+    await connection.execute(INSERT, *list_values(task_id, organization, grounds))
+
+
+def list_values(task_id: str, organization: str, grounds: Sequence[Ground]) -> tuple[object, ...]:
+    """The parameters of either."""
+    return (
         task_id,
         organization,
         [each.patient for each in grounds],
         [each.consented for each in grounds],
         [each.due_at for each in grounds],
         [each.closes_at for each in grounds],
-    )
-
-
-async def add_grounds(connection: Connection, task_id: str, organization: str, grounds: Sequence[Ground]) -> None:
-    """What more the package rests on."""
-    known = await find_grounds(connection, task_id, organization)
-    await replace_grounds(
-        connection, task_id, organization, list((known | {each.patient: each for each in grounds}).values())
     )
 
 

@@ -3,14 +3,13 @@
 A prepared plan is made without knowing the values: it cannot tell a name that thousands bear from one that nobody
 bears. So the statement looks itself. Where a look finds few ids, these alone are read and put in order; where every
 look finds more, the rows are walked in the order of the answer, asked one by one, until a page is full
-(docs/decisions/0013-looks.md).
+(docs/decisions/0012-looks.md).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.fhir.registry import TYPES
 from app.search.plan import (
-    OPEN_BELOW,
     CompositeCriterion,
     Criterion,
     DateCriterion,
@@ -18,13 +17,12 @@ from app.search.plan import (
     LastUpdatedCriterion,
     NumberCriterion,
     ReferenceCriterion,
-    RowCriterion,
     SearchPlan,
     StringCriterion,
     TokenCriterion,
     UriCriterion,
 )
-from app.store.criteria import Binder, children_condition, render_criterion, select_children
+from app.store.criteria import Binder, render_criterion, select_matches
 
 FEW = 1_000
 """Ids read one by one; with more, one row in a thousand or more of a million matches, and a walk soon fills a page."""
@@ -70,26 +68,7 @@ def look_at_children(plan: SearchPlan, criterion: Criterion, binder: Binder) -> 
         return None
     if isinstance(criterion, StringCriterion) and criterion.mode != "prefix":
         return None  # no index knows what a text contains
-    # An index runs through one range at a time.
-    conditions = [children_condition(each, binder) for each in split_criterion(criterion)]
-    selects = (select_children(criterion.parameter, plan.type, each) for each in conditions)
-    return Look((criterion,), " UNION ALL ".join(selects))
-
-
-def split_criterion(criterion: RowCriterion | CompositeCriterion) -> list[RowCriterion | CompositeCriterion]:
-    """A criterion for each of the values, but for those that are compared with all of them at once."""
-    match criterion:
-        case StringCriterion(_, values):
-            return [replace(criterion, values=(each,)) for each in values]
-        case TokenCriterion(_, tokens) if any(each.system is not None for each in tokens):
-            return [replace(criterion, values=(each,)) for each in tokens]
-        case NumberCriterion(_, ranges):
-            return [replace(criterion, ranges=(each,)) for each in ranges]
-        case DateCriterion(_, intervals):
-            return [replace(criterion, intervals=(each,)) for each in intervals]
-        case CompositeCriterion(_, pairs):
-            return [replace(criterion, pairs=(each,)) for each in pairs]
-    return [criterion]
+    return Look((criterion,), " UNION ALL ".join(select_matches(criterion, plan.type, binder)))
 
 
 def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
@@ -97,7 +76,9 @@ def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
     compared = {
         each.parameter.code: each for each in plan.criteria if isinstance(each, TokenCriterion | ReferenceCriterion)
     }
-    times: list[Criterion] = [each for each in plan.criteria if isinstance(each, LastUpdatedCriterion) and bounds(each)]
+    times: list[Criterion] = [
+        each for each in plan.criteria if isinstance(each, LastUpdatedCriterion) and each.bounds_below()
+    ]
     best: list[Criterion] = []
     for codes in TYPES[plan.type].hot_indexes:
         found: list[Criterion] = []
@@ -111,11 +92,6 @@ def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
     criteria = (*best, *times)
     conditions = " AND ".join(render_criterion(each, plan.type, binder) for each in criteria)
     return Look(criteria, f"SELECT r.id FROM {TYPES[plan.type].table} r WHERE {conditions}")
-
-
-def bounds(criterion: LastUpdatedCriterion) -> bool:
-    """Whether it has a lower bound, above which an index may find few."""
-    return all(each.comparator not in OPEN_BELOW for each in criterion.intervals)
 
 
 def is_in_index_order(plan: SearchPlan) -> bool:

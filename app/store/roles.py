@@ -2,6 +2,8 @@
 
 import asyncpg
 
+LOCK = 0x68616E64
+"""That of the migrations (alembic/env.py)."""
 GRANTS = (
     "GRANT USAGE ON SCHEMA public TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
@@ -23,6 +25,8 @@ async def grant_role(url: str, role: str) -> None:
         if await connection.fetchval("SELECT current_user <> $1", role):
             quoted = await connection.fetchval("SELECT quote_ident($1)", role)
             async with connection.transaction():
+                # Of several that start together, one at a time: GRANT would fail on a row that another is changing.
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
                 for statement in GRANTS:
                     await connection.execute(statement.format(role=quoted))
     finally:

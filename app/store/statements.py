@@ -26,7 +26,12 @@ def filter_visible(resource_type: str, scope: Scope, parameter: int) -> str:
     """The organisation filter as a condition on the row ``r``."""
     if scope.everything or (scope.whole_directory and TYPES[resource_type].directory):
         return f"${parameter}::text[] IS NOT NULL"
-    return f"(r.owner_org = ANY(${parameter}) OR r.shared_with && ${parameter})"
+    return admits(f"${parameter}")
+
+
+def admits(organizations: str) -> str:
+    """Whether the audience of the row ``r`` holds one of these, an SQL expression of text[]."""
+    return f"(r.owner_org = ANY({organizations}) OR r.shared_with && {organizations})"
 
 
 @cache

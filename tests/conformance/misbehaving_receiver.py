@@ -103,6 +103,11 @@ class Desk(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Receiver
 
+    def do_GET(self) -> None:
+        """Nobody asks for anything here, but a client that follows a redirect: reconcile tells it by its path."""
+        self.server.take(self.path, {}, "{}", self.client_address[1])
+        self.send_error(405)
+
     def do_POST(self) -> None:
         length = int(self.headers["content-length"])
         body = self.rfile.read(length)

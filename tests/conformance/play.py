@@ -272,7 +272,7 @@ class Play:
             self.counts["receipts"] += len(mine)
         faults += [f"elsewhere: {each.path}" for each in journal if each.path not in (COMPACT, NOTIFIED)]
         async with self.open_pool() as pool:
-            return faults + await find_needless(pool, journal)
+            return faults + await find_needless(pool, [each for each in journal if each.path in (COMPACT, NOTIFIED)])
 
     async def list_unqueued(self, path: str) -> set[Change]:
         """What happened while a subscriber was off, which is not kept for it."""

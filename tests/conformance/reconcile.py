@@ -46,11 +46,12 @@ def read_journal(path: Path) -> list[Receipt]:
 
 
 def read_line(line: dict[str, Any]) -> Receipt | None:
+    """The event of a line, or what came where nothing should; None for a handshake."""
     body = json.loads(line["body"])
     told = read_bundle(body) if body.get("resourceType") == "Bundle" else read_compact(body)
-    if told is None:
+    if told is None and line["path"] in (COMPACT, NOTIFIED):
         return None
-    change, sequence = told
+    change, sequence = told or (("", 0, ""), 0)
     headers = line["headers"]
     name = headers.get("webhook-id", "")
     return Receipt(name, line["path"], line["verified"], line["answer"], headers, line["body"], change, sequence)

@@ -126,7 +126,7 @@ async def end_in_time(hospital: httpx.AsyncClient, ngo: httpx.AsyncClient, named
     """A Consent whose period ends: the worker's clock closes the package and cancels the Task, which tells it."""
     who = await post(hospital, patient(meta=VIOLENCE))
     asked = await post(hospital, service_request(who, meta=VIOLENCE))
-    end = datetime.now(UTC) + timedelta(seconds=3)
+    end = datetime.now(UTC) + timedelta(seconds=8)  # long enough for the referral to be made before
     await post(hospital, consent(who, "ngo", period={"end": end.isoformat(timespec="seconds")}))
     tasked = await post(hospital, referral_task(who, asked))
     assert (await ngo.get(f"/{asked}")).status_code == 200

@@ -8,11 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TOP = ("app", "alembic", "bench", "docs", "openapi", "scripts", "tests", ".ci")
 PATH = re.compile(rf"`((?:{'|'.join(map(re.escape, TOP))})/[A-Za-z0-9_./-]*|Makefile)`")
+DECISION = re.compile(r"docs/decisions/[\w-]+\.md")
+SETTING = re.compile(r"\bHANDOFF_[A-Z_]*[A-Z]\b(?!_)")
+FOR_TESTS = {"HANDOFF_TEST_DATA", "HANDOFF_TEST_DATABASE_URL"}
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
 COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook |delivery )?[a-z]+)\b")
 TARGET = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)$", re.MULTILINE)
@@ -22,8 +26,19 @@ TARGET = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)$", re.MULTILINE)
 def test_named_files_exist(document: Path) -> None:
     text = document.read_text("utf-8")
     missing = [name for name in PATH.findall(text) if not (ROOT / name).exists()]
+    missing += [name for name in DECISION.findall(text) if not (ROOT / name).exists()]
     missing += [name for name in LINK.findall(text) if not (document.parent / name).exists()]
     assert missing == []
+
+
+def test_settings_that_are_named_are_settings() -> None:
+    named = {name for document in DOCUMENTS for name in SETTING.findall(document.read_text("utf-8"))}
+    assert named <= {f"HANDOFF_{name.upper()}" for name in Settings.model_fields} | FOR_TESTS
+
+
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [each.name.partition("-")[0] for each in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert len(numbers) == len(set(numbers))
 
 
 def test_the_tree_names_every_room() -> None:

@@ -8,6 +8,8 @@ from fhir.resources.R4B.auditevent import AuditEvent
 
 from app.core.ids import new_id
 from app.fhir.validation import validate
+from app.search.cursor import write_cursor
+from app.search.plan import Cursor
 from tests.api import Caller, World
 
 PATIENT = {"resourceType": "Patient", "gender": "female"}
@@ -141,6 +143,9 @@ async def check_pages(operator: Caller) -> None:
         ("GET", "/AuditEvent/_history", 405),
         ("GET", "/AuditEvent/x", 404),
         ("GET", "/AuditEvent/01a21237-a089-7b36-a642-ea4d6e2ddfec", 404),
+        ("GET", "/AuditEvent/ffffffff-ffff-7fff-8fff-ffffffffffff", 404),
+        ("GET", "/AuditEvent/01a21237a0897b36a642ea4d6e2ddfec", 404),
+        ("GET", f"/AuditEvent?_cursor={write_cursor(Cursor('_id', ('not-a-uuid',), None))}", 400),
         ("GET", "/AuditEvent?nonsense=1", 400),
         ("GET", "/AuditEvent?_sort=action", 400),
         ("GET", "/AuditEvent?_revinclude=Provenance:target", 400),
@@ -155,6 +160,11 @@ async def test_what_is_refused(world: World, method: str, path: str, status: int
     operator = await world.caller("operator", "admin")
     answer = await operator.send(method, path, {"resourceType": "AuditEvent", "id": "x"} if method != "GET" else None)
     assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome"), answer.text
+
+
+async def test_an_id_of_no_time_finds_nothing(world: World) -> None:
+    operator = await world.caller("operator", "admin")
+    assert await operator.find("AuditEvent?_id=ffffffff-ffff-7fff-8fff-ffffffffffff,x") == []
 
 
 async def test_not_in_a_bundle(world: World) -> None:

@@ -1,11 +1,13 @@
 """The queue before the trail: bounded, emptied at the end, and held up rather than dropped."""
 
 import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
 
 from app.core.settings import Settings
+from app.store.audit import copy_rows
 from tests.api import World, open_world
 from tests.waiting import until
 
@@ -75,3 +77,27 @@ async def test_what_cannot_be_recorded_is_not_answered(
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (503, "transient")
     await world.hub.trail.flush()
     assert await pool.fetchval("SELECT count(*) FROM audit WHERE status = 400") == 1
+
+
+async def test_a_copy_whose_acknowledgement_was_lost_is_not_tried_for_ever(
+    world: World, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hospital = await world.caller("hospital")
+    patient = f"Patient/{(await hospital.create(PATIENT))['id']}"
+    await world.hub.trail.flush()
+    lost = 0
+
+    async def copy_and_lose(connection: Any, rows: Any) -> None:
+        nonlocal lost
+        await copy_rows(connection, rows)
+        lost += 1
+        if lost == 1:
+            raise asyncpg.ConnectionDoesNotExistError
+
+    monkeypatch.setattr("app.audit.trail.copy_rows", copy_and_lose)
+    monkeypatch.setattr("app.audit.trail.PAUSE", 0.0)
+    await hospital.read(patient)
+    await world.hub.trail.flush()
+    await hospital.read(patient)
+    await world.hub.trail.flush()
+    assert await pool.fetchval(COUNT) == 2

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from app.interactions.operate import OPERATOR
 from app.interactions.webhooks import change_secret
 from app.store.followed import versions_statement
 from tests.api import Caller, Resource, World
-from tests.integration.delivery.receiver import Receiver, open_receiver
+from tests.integration.delivery.receiver import Receiver
 from tests.integration.delivery.test_delivery import delivering
 from tests.integration.delivery.test_subscriptions import LABEL, move, refer, until_settled, until_status
 from tests.integration.interactions.samples import patient, reference
@@ -26,17 +25,6 @@ from tests.waiting import until
 
 CODE = {"coding": [{"system": "http://loinc.org", "code": "1975-2"}]}
 JSON = {"payload": "application/fhir+json"}
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
 
 
 def classic(url: str, criteria: str, **channel: Any) -> Resource:

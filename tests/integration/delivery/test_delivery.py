@@ -23,12 +23,6 @@ TOPICS = ["referral-status-changed", "task-assigned", "care-plan-changed"]
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as opened:
-        yield opened
-
-
-@pytest.fixture
 def quick(settings: Settings) -> Settings:
     return settings.model_copy(update={"webhook_retry_schedule": "0,0,0,0,0", "webhook_timeout": 5.0})
 
@@ -56,6 +50,7 @@ async def make_webhook(
             organization=organization,
             url=url,
             topics=TOPICS,
+            client_id="c",
             secret_key=load_secret_key(settings),
         )
 

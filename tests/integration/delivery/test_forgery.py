@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from app.core.errors import Unprocessable
-from app.core.outbound import Exchange, OutboundFailure, open_outbound
+from app.core.outbound import UNREACHABLE, Exchange, OutboundFailure, open_outbound
 from app.core.settings import Settings
 from app.delivery.webhooks import check_endpoint
 from tests.api import World
@@ -181,6 +181,6 @@ async def test_a_name_rebound_after_the_handshake(
 
         await until(is_dead)
     reasons = await pool.fetch("SELECT DISTINCT reason FROM attempt")
-    assert [row[0] for row in reasons] == ["the address is not allowed"]
+    assert [row[0] for row in reasons] == [f"{UNREACHABLE}: the address is not allowed"]
     assert wire.connections == 1
     assert wire.looked_up["hook.example"] == 4

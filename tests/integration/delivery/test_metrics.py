@@ -1,7 +1,5 @@
 """What Prometheus reads: figures that fit what happened, for those who may read them."""
 
-from collections.abc import AsyncIterator
-
 import asyncpg
 import httpx
 import pytest
@@ -12,19 +10,13 @@ from app.delivery.claim import Result, claim_due, finish
 from app.delivery.fan_out import fan_out
 from app.delivery.replay import Replay, replay
 from tests.api import World, open_world
-from tests.integration.delivery.receiver import Receiver, Request, open_receiver
+from tests.integration.delivery.receiver import Receiver, Request
 from tests.integration.delivery.test_delivery import delivering, emit, make_task, make_webhook, until_states
 
 
 @pytest.fixture
 def open_settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"metrics": "open", "webhook_retry_schedule": "0,0"})
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as opened:
-        yield opened
 
 
 async def scrape(world: World, **headers: str) -> httpx.Response:

@@ -8,6 +8,7 @@ import pytest
 from app.core.settings import Settings
 from app.delivery.claim import Claim, Limits, Result, claim_due, finish
 from app.delivery.fan_out import fan_out
+from app.delivery.heartbeat import HEALTHY
 from app.delivery.replay import resume_webhook
 from tests.integration.delivery.receiver import Request, open_receiver
 from tests.integration.delivery.test_delivery import delivering, emit, make_task, make_webhook, until_states
@@ -88,6 +89,25 @@ async def test_failures_in_a_row_open_the_breaker_and_one_attempt_tries_again(ba
     assert len(await claim(backlog, limits)) > 10
     [row] = await backlog.fetch("SELECT failures, resting_until, failing_since FROM webhook")
     assert tuple(row) == (0, None, None)
+
+
+async def test_a_heartbeat_that_arrives_closes_the_breaker(backlog: asyncpg.Pool) -> None:
+    limits = Limits(failures=1, longest_rest=300)
+    [first] = await claim(backlog, limits, most=1)
+    await finish(backlog, [(first, NOT_THERE)], limits)
+    assert await claim(backlog, limits) == []
+    await backlog.execute(HEALTHY, "w", await backlog.fetchval("SELECT url FROM webhook"))
+    assert len(await claim(backlog, limits)) > 10
+
+
+async def test_a_delivery_closes_the_breaker_of_whom_nobody_calls_failing(backlog: asyncpg.Pool) -> None:
+    """As after a client has named its endpoint anew, or the database was left so."""
+    limits = Limits(failures=1, longest_rest=300)
+    await backlog.execute("UPDATE webhook SET failures = 5, failing_since = NULL")
+    [probe] = await claim(backlog, limits, most=1)
+    await finish(backlog, [(probe, DONE)], limits)
+    assert await backlog.fetchval("SELECT failures FROM webhook") == 0
+    assert len(await claim(backlog, limits)) > 10
 
 
 async def test_the_rest_has_its_bounds_and_resume_ends_it(backlog: asyncpg.Pool) -> None:

@@ -2,11 +2,15 @@
 
 import asyncio
 import re
+import socket
 
 import pytest
 
 from app.access.clients import disable_client, enable_client
+from app.core import outbound
+from app.core.addresses import parse_networks
 from app.core.settings import Settings
+from app.delivery.claim import HEALTH
 from app.delivery.subscription import read_subscription
 from app.interactions.deliveries import pause, resume
 from app.interactions.operate import OPERATOR
@@ -15,20 +19,15 @@ from tests.integration.delivery.receiver import Receiver, Request, open_receiver
 from tests.integration.delivery.test_compact_over_rest import compact, make_secret
 from tests.integration.delivery.test_delivery import delivering, until_states
 from tests.integration.delivery.test_subscriptions import (
+    GONE,
     LABEL,
-    hospital,
-    ngo,
     parameters,
-    receiver,
     refer,
     subscription,
+    until_settled,
     until_status,
 )
 from tests.integration.interactions.samples import reference
-
-__all__ = ["hospital", "ngo", "receiver"]
-
-GONE = "https://ehr.example/hook"
 
 
 async def test_what_the_endpoint_before_says_counts_no_more(world: World, hospital: Caller, receiver: Receiver) -> None:
@@ -96,6 +95,33 @@ async def test_nothing_goes_to_the_endpoints_of_a_disabled_client(
         await receiver.wait_for(2)
 
 
+async def test_a_disabled_client_leaves_no_compact_webhook_and_names_no_new_one(
+    world: World, hospital: Caller, receiver: Receiver
+) -> None:
+    stolen = await world.caller("hospital")
+    wanted = {"url": receiver.url, "events": ["referral-status-changed"]}
+    assert (await stolen.http.post("/admin/webhooks", json=wanted)).status_code == 201
+    client = await world.pool.fetchval("SELECT client_id FROM webhook")
+    async with world.pool.acquire() as connection:
+        await disable_client(connection, client)
+    # Its token counts for some seconds more.
+    for path, body in (("/admin/webhooks", wanted), ("/fhir/Subscription", subscription(GONE))):
+        assert (await stolen.http.post(path, json=body)).status_code == 403
+    await refer(hospital)
+    # An attempt that was under way does not hide why it is paused, nor does the operator's pause end with the client's.
+    async with world.pool.acquire() as connection:
+        webhook = await connection.fetchval("SELECT id FROM webhook")
+        await connection.execute(HEALTH, webhook, False, False, "answered 503", False, 1, 3, 300.0)
+        assert await connection.fetchval("SELECT error FROM webhook") == "its client is disabled"
+        await enable_client(connection, client)
+        assert await connection.fetchval("SELECT status FROM webhook") == "active"
+        await disable_client(connection, client)
+    await pause(world.hub, OPERATOR, webhook)
+    async with world.pool.acquire() as connection:
+        await enable_client(connection, client)
+        assert await connection.fetchval("SELECT status FROM webhook") == "paused"
+
+
 @pytest.mark.parametrize("labelled", ["Task", "ServiceRequest"])
 async def test_a_label_that_comes_late_holds_for_what_waits(
     world: World, hospital: Caller, receiver: Receiver, labelled: str
@@ -122,23 +148,46 @@ async def test_a_label_that_comes_late_holds_for_what_waits(
         }  # fmt: skip
 
 
-async def test_what_the_network_looks_like_inside_is_not_told(world: World, hospital: Caller) -> None:
+async def collect_reasons(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Why the client that delivers says that it got no connection: a forbidden address, no such name, nobody there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    reasons = set()
+
+    def find_none(host: str, port: int) -> list[str]:
+        raise OSError(host)
+
+    for networks, patched in (("", False), ("127.0.0.0/8", False), ("", True)):
+        if patched:
+            monkeypatch.setattr(outbound, "find_addresses", find_none)
+        async with outbound.open_outbound(parse_networks(networks), 1) as client:
+            with pytest.raises(outbound.OutboundFailure) as failure:
+                await client.post(f"http://127.0.0.1:{port}/", b"{}", {}, 5)
+            reasons.add(failure.value.diagnostics)
+    assert len(reasons) == 3
+    return reasons
+
+
+async def test_what_the_network_looks_like_inside_is_not_told(
+    world: World, hospital: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether a name resolves to an address that is not allowed, or to none, would map the operator's network."""
     created = await hospital.create(subscription(GONE))
     path = f"/Subscription/{created['id']}/$status"
     seen = set()
-    for reason in (
-        "handshake: ConnectError: the address is not allowed",
-        "handshake: ConnectError: the name does not resolve",
-        "handshake: ConnectError: [Errno 111] Connect call failed ('10.1.2.3', 443)",
-    ):
+    for reason in {f"handshake: {each}" for each in await collect_reasons(monkeypatch)}:
         await world.pool.execute("UPDATE webhook SET status = 'error', error = $1", reason)
+        [own] = (await hospital.http.get("/admin/webhooks")).json()["webhooks"]
+        seen.add(own["error"])
         [told] = [each for each in (await hospital.get(path)).text.split('"') if each.startswith("handshake:")]
         seen.add(told)
         shown = await until_status(world, hospital, created, "error")
         seen.add(shown["error"])
         await world.pool.execute("UPDATE webhook SET shown_status = 'active'")
     assert seen == {"handshake: the endpoint cannot be reached"}
+    operator = await world.caller("operator", "admin")
+    [shown_whole] = (await operator.http.get("/admin/webhooks")).json()["webhooks"]
+    assert shown_whole["error"].startswith("handshake: the endpoint cannot be reached: ")
     for reason in ("handshake: answered 503", "no whole answer within 20 s"):
         await world.pool.execute("UPDATE webhook SET error = $1", reason)
         assert reason in (await hospital.get(path)).text
@@ -220,4 +269,5 @@ async def test_a_filter_tells_nothing_of_others(world: World, hospital: Caller, 
     await refer(hospital)
     async with delivering(world.pool, world.settings):
         await receiver.wait_for(2)
+        await until_settled(world)
     assert await world.pool.fetchval("SELECT count(*) FROM delivery") == 0

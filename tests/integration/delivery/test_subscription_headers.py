@@ -5,12 +5,9 @@ import pytest
 from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver
 from tests.integration.delivery.test_delivery import delivering
-from tests.integration.delivery.test_subscriptions import hospital, ngo, receiver, refer, subscription, until_status
+from tests.integration.delivery.test_subscriptions import GONE, refer, subscription, until_status
 from tests.integration.interactions.samples import reference
 
-__all__ = ["hospital", "ngo", "receiver"]
-
-GONE = "https://ehr.example/hook"
 SECRET = "Bearer of-the-ehr"
 
 

@@ -13,21 +13,15 @@ from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver
 from tests.integration.delivery.test_delivery import delivering, until_states
 from tests.integration.delivery.test_subscriptions import (
+    GONE,
     bare,
-    hospital,
     move,
-    ngo,
     parameters,
-    receiver,
     refer,
     subscription,
     until_status,
 )
 from tests.integration.interactions.samples import reference
-
-__all__ = ["hospital", "ngo", "receiver"]
-
-GONE = "https://ehr.example/hook"
 
 
 def statuses(bundle: Resource) -> list[dict[str, Any]]:

@@ -11,20 +11,8 @@ from app.delivery.fan_out import fan_out
 from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver, Request
 from tests.integration.delivery.test_delivery import delivering, until_states
-from tests.integration.delivery.test_subscriptions import (
-    BACKPORT,
-    hospital,
-    move,
-    ngo,
-    parameters,
-    receiver,
-    refer,
-    subscription,
-    until_status,
-)
+from tests.integration.delivery.test_subscriptions import BACKPORT, move, parameters, refer, subscription, until_status
 from tests.waiting import until
-
-__all__ = ["hospital", "ngo", "receiver"]
 
 
 def term(name: str, value: int, kind: str = "valueUnsignedInt") -> dict[str, Any]:

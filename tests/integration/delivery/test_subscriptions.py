@@ -1,7 +1,6 @@
 """A Subscription over REST: refused or served, its handshake, and what its notifications say."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from app.interactions.operate import OPERATOR
 from app.interactions.webhook_status import show_statuses
 from app.interactions.webhooks import change_secret
 from tests.api import Caller, Resource, World
-from tests.integration.delivery.receiver import Receiver, Request, open_receiver
+from tests.integration.delivery.receiver import Receiver, Request
 from tests.integration.delivery.test_delivery import delivering
 from tests.integration.interactions.samples import patient, reference, service_request, task
 from tests.waiting import until
@@ -24,20 +23,8 @@ CONTENT = f"{BACKPORT}/backport-payload-content"
 LABEL = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as opened:
-        yield opened
-
-
-@pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
-
-
-@pytest.fixture
-async def ngo(world: World) -> Caller:
-    return await world.caller("ngo", "provider")
+GONE = "https://ehr.example/hook"
+"""Where nobody is."""
 
 
 def subscription(

@@ -52,14 +52,23 @@ async def test_who_shares_waits_for_who_writes_a_consent(
     assert await everything(ngo, [who, condition, asked]) == []
 
 
-async def test_many_at_once_leave_nothing_open(hospital: Caller, ngo: Caller) -> None:
+async def test_many_at_once_leave_nothing_open(world: World, hospital: Caller, ngo: Caller) -> None:
+    """Those who share and who withdraws all wait for one lock: in whatever order they get it, nothing stays open."""
     who, condition, asked, body = await prepare(hospital)
     given = reference(await hospital.create(consent(who, "ngo")))
-    sending = [asyncio.create_task(hospital.send("POST", "/Task", body)) for _ in range(6)]
-    await asyncio.sleep(0)
-    await change(hospital, given, status="inactive")
+    async with world.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await hold_consents(connection, [who.split("/")[1]], writing=True)
+        sending = [asyncio.create_task(hospital.send("POST", "/Task", body)) for _ in range(6)]
+        await until_waiting(world, "pg_advisory_xact_lock_shared")
+        withdrawing = asyncio.create_task(change(hospital, given, status="inactive"))
+        await until_waiting(world, "pg_advisory_xact_lock(")
+        await transaction.rollback()
+    await withdrawing
     answers = [(await each).status_code for each in sending]
     assert set(answers) <= {201, 422}
+    assert 201 in answers
     assert await everything(ngo, [who, condition, asked]) == []
     statuses = [(await hospital.read(each))["status"] for each in await hospital.find("Task")]
     assert statuses == ["cancelled"] * answers.count(201)

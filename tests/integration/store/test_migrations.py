@@ -58,14 +58,16 @@ def test_headers_that_lay_open_are_taken_away(empty_url: str) -> None:
         "('s', 'o', 'https://ehr.example/hook', '{task-version}', 'id-only', "
         "ARRAY['X-Tenant: one', 'Authorization: Bearer \"of-the-ehr\"'])",
     )
-    for table, columns, values in (
-        ("subscription", "owner_org", "'o'"),
-        ("resource_history", "type, deleted", "'Subscription', false"),
+    former = content.replace("of-the-ehr", "of-last-year").replace("X-Tenant: one", "X-Tenant:\\u0020one")
+    for key, version, text, table, columns, values in (
+        ("s", 2, content, "subscription", "owner_org", "'o'"),
+        ("s", 1, former, "resource_history", "type, deleted", "'Subscription', false"),
+        ("deleted", 1, former, "resource_history", "type, deleted", "'Subscription', false"),
     ):
         run_sql(
             empty_url,
             f"INSERT INTO {table} (id, version, last_updated, content, {columns}) "
-            f"VALUES ('s', 1, now(), '{content}', {values})",
+            f"VALUES ('{key}', {version}, now(), '{text}', {values})",
         )
     upgrade_database(empty_url)
 

@@ -267,3 +267,39 @@ async def test_the_guard_holds_before_a_proxy_and_its_refusal_is_told() -> None:
             with pytest.raises(OutboundFailure, match=r"the proxy refused: HTTP/1\.1 403 Forbidden"):
                 await client.post(url, b"{}", {}, 5)
         assert (len(asked), heads) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: " + b"a" * 200_000,
+        b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n2;x=" + b"a" * 200_000,
+        b"HTTP/1.1 101 X\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+    ],
+    ids=["an endless trailer", "an endless chunk extension", "another protocol"],
+)
+async def test_what_goes_on_after_the_head_ends_the_connection(raw: bytes) -> None:
+    async with listening(always(raw)) as (url, _), open_outbound(LOOPBACK, 4) as client:
+        with pytest.raises(OutboundFailure, match=r"too long|no HTTP answer"):
+            await client.post(url, b"{}", {}, 60)
+
+
+async def test_a_connection_that_was_closed_takes_no_place_from_others() -> None:
+    kept = b"HTTP/1.1 200 X\r\ncontent-length: 2\r\n\r\nok"
+
+    async def answer_and_close(writer: asyncio.StreamWriter) -> None:
+        writer.write(kept)
+        writer.close()
+
+    async with (
+        listening(answer_and_close) as (first, _),
+        listening(always(kept)) as (second, heads),
+        open_outbound(LOOPBACK, 1) as client,
+    ):
+        await client.post(first, b"{}", {}, 5)
+        [[left]] = client._idle.values()
+        while left.is_open():  # noqa: ASYNC110 -- the other side's end comes in the loop's own time
+            await asyncio.sleep(TURN)
+        await client.post(second, b"{}", {}, 5)
+        await client.post(second, b"{}", {}, 5)
+    assert [head.split()[0] for head in heads] == ["1", "1"]

@@ -71,3 +71,8 @@ def test_values_that_an_order_has(sort: str, values: tuple[KeyValue, ...]) -> No
 def test_values_that_an_order_cannot_have(sort: str, values: tuple[KeyValue, ...]) -> None:
     with pytest.raises(Invalid):
         check_values(Cursor(sort, values), parse_sort(TYPES["Patient"], sort, {}))
+
+
+def test_every_digit_of_a_number_comes_back() -> None:
+    value = Decimal("1.123456789012345678901234567890123456789")
+    assert read_cursor(write_cursor(Cursor("value-quantity", (value, "x"), None))).values[0] == value
