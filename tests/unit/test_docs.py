@@ -1,5 +1,6 @@
 """What the documents name is there, and what they tell one to type is a command."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ SETTING = re.compile(r"\bHANDOFF_[A-Z_]*[A-Z]\b(?!_)")
 FOR_TESTS = {"HANDOFF_TEST_DATA", "HANDOFF_TEST_DATABASE_URL"}
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
 COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook |delivery )?[a-z]+)\b")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 TARGET = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)$", re.MULTILINE)
 
 
@@ -65,6 +67,25 @@ def test_named_make_targets_are_targets() -> None:
     named = {one or other for document in DOCUMENTS for one, other in TARGET.findall(document.read_text("utf-8"))}
     assert named
     assert named <= targets
+
+
+def test_named_tests_are_tests() -> None:
+    named = {each for document in DOCUMENTS for each in TEST.findall(document.read_text("utf-8"))}
+    assert named
+    assert sorted(f"{path}::{name}" for path, name in named if name not in list_functions(ROOT / path)) == []
+
+
+def list_functions(path: Path) -> set[str]:
+    """Those at the top of a file; none where there is no such file."""
+    text = path.read_text("utf-8") if path.exists() else ""
+    return {each.name for each in ast.parse(text).body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_each_threat_has_its_test() -> None:
+    page = (ROOT / "docs" / "security.md").read_text("utf-8")
+    rows = page.split("## Threats")[1].split("\n## ")[0].split("|---|---|---|\n")[1].strip().splitlines()
+    assert len(rows) >= 30
+    assert [row for row in rows if row.count(" | ") != 2 or not TEST.search(row.rsplit(" | ", 1)[1])] == []
 
 
 def test_no_dependency_is_without_its_reason() -> None:
