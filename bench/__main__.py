@@ -1,6 +1,7 @@
 """Runs the bench: each case over HTTP and at the floor, in turn, on the same loaded database.
 
-    python -m bench [--full] [--only webhooks] [--seconds S] [--workers N] [--json FILE]
+    python -m bench [--full] [--only cases|webhooks] [--cases WORD...] [--connections N...] [--seconds S]
+                    [--workers N] [--json FILE]
 
 Prints a table; the figures go to a JSON file too. Quote the ratios, never a lone time: the machine is shared with
 PostgreSQL, the load generator and whatever else runs on it.
@@ -62,12 +63,14 @@ def run_floor(stage: Stage, case: Case, connections: int, seconds: float, worker
         each = str(connections // processes)
         command = [sys.executable, "-m", "bench.floor", stage.url, each, str(seconds), str(share)]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE))
-    results = [json.loads(each.communicate()[0]) for each in running]
+    results = [json.loads(each.communicate()[0] or "null") for each in running]
+    if None in results:
+        raise RuntimeError(f"{case.name}: a process of the floor failed")
     return float(sum(each["count"] / each["seconds"] for each in results))
 
 
 async def run_cases(stage: Stage, options: argparse.Namespace, directory: Path) -> list[dict[str, Any]]:
-    """Every case at 1 and at 16 connections."""
+    """Every case that is asked for, then delivery."""
     tasks = 1_000_000 if options.full else 10_000
     connection = await asyncpg.connect(stage.url)
     print(f"Loading {tasks:,} Tasks", file=sys.stderr)
@@ -78,15 +81,19 @@ async def run_cases(stage: Stage, options: argparse.Namespace, directory: Path) 
     await make_organizations(stage, [HOSPITAL, *PARTNERS])
     bench = Bench(stage, tasks)
     figures = []
-    for connections in () if options.only == "webhooks" else (1, 16):
+    for connections in () if options.only == "webhooks" else options.connections:
         for build in CASES:
             name = build.__name__.removeprefix("build_")
+            if options.cases and name not in options.cases:
+                continue
             print(f"{name}, {connections} connections", file=sys.stderr)
             case = await build(bench, 1)
             case = await build(bench, ROUNDS[case.name] if connections > 1 else ROUNDS[case.name] // 4)
             result = run_traffic(stage, case, connections, options.seconds, directory / "requests")
             floor = run_floor(stage, case, connections, options.seconds, options.workers, directory / "units")
             figures.append({"case": case.name, "connections": connections, "floor": floor, **result})
+    if options.only == "cases":
+        return figures
     print("delivery", file=sys.stderr)
     return figures + await measure_delivery(bench, directory)
 
@@ -131,7 +138,9 @@ def main() -> None:
     """Reads the options, runs, reports."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--full", action="store_true", help="1,000,000 Tasks instead of 10,000")
-    parser.add_argument("--only", choices=["webhooks"], help="delivery alone")
+    parser.add_argument("--only", choices=["cases", "webhooks"], help="without delivery, or delivery alone")
+    parser.add_argument("--cases", nargs="*", help="only these: read poll create put transaction")
+    parser.add_argument("--connections", nargs="*", type=int, default=[1, 16], help="each case at so many connections")
     parser.add_argument("--seconds", type=float, default=5.0, help="the longest a round may take")
     parser.add_argument("--workers", type=int, default=2, help="web processes")
     parser.add_argument("--json", type=Path, default=Path("var/bench.json"), help="where the figures go")
@@ -151,7 +160,8 @@ def main() -> None:
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     if options.only != "webhooks":
         print_table(figures)
-    print_delivery(figures)
+    if options.only != "cases":
+        print_delivery(figures)
     print(f"\nAudit {audit}, as shipped. Start to ready {ready:.1f} s;", end=" ")
     print(f"resident MB of each process: {', '.join(f'{each:.0f}' for each in memory)}.")
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.ids import new_id
 from app.interactions.create import create_resource
 from app.interactions.read import read_resource
 from app.interactions.search import search_type
@@ -101,12 +100,12 @@ async def build_create(bench: Bench, count: int) -> Case:
     token = await bench.stage.token(HOSPITAL, "referrer")
     first, *numbers = bench.take(2 * count + 1)
     sent, replayed = numbers[:count], numbers[count:]
-    unit, (written, _) = await record(
+    unit, _ = await record(
         bench.stage,
         act_as(HOSPITAL, "referrer"),
         lambda hub, who: create_resource(hub, who, fresh_task(first), None),
     )
-    units = [rename(unit, [*zip(about(first), about(n), strict=True), (written.stored.id, new_id())]) for n in replayed]
+    units = [rename(unit, list(zip(about(first), about(n), strict=True))) for n in replayed]
     return Case("create", [raw("POST", "/Task", token, fresh_task(n)) for n in sent], units)
 
 
@@ -137,14 +136,10 @@ async def build_transaction(bench: Bench, count: int) -> Case:
     """A transaction of ServiceRequest, Task and CarePlan."""
     token = await bench.stage.token(HOSPITAL, "referrer")
     first, *numbers = bench.take(2 * count + 1)
-    unit, answers = await record(
+    unit, _ = await record(
         bench.stage, act_as(HOSPITAL, "referrer"), lambda hub, who: run_transaction(hub, who, bundle_of_three(first))
     )
-    made = [each.location.split("/")[1] for each in answers]
-    units = [
-        rename(unit, [*zip(about(first), about(n), strict=True), *((each, new_id()) for each in made)])
-        for n in numbers[count:]
-    ]
+    units = [rename(unit, list(zip(about(first), about(n), strict=True))) for n in numbers[count:]]
     return Case("transaction of 3", [raw("POST", "", token, bundle_of_three(n)) for n in numbers[:count]], units)
 
 

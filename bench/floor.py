@@ -65,11 +65,11 @@ async def measure(url: str, connections: int, seconds: float, units: list[Unit])
     """Runs all connections and sums up."""
     start = asyncio.Barrier(connections + 1)
     left = iter(units)
-    drives = [asyncio.create_task(drive(url, left, seconds, start)) for _ in range(connections)]
-    await start.wait()
-    began = time.perf_counter()
-    counts = await asyncio.gather(*drives)
-    return {"count": sum(counts), "seconds": time.perf_counter() - began}
+    async with asyncio.TaskGroup() as group:  # whichever fails ends them all, those that wait too
+        drives = [group.create_task(drive(url, left, seconds, start)) for _ in range(connections)]
+        await start.wait()
+        began = time.perf_counter()
+    return {"count": sum(each.result() for each in drives), "seconds": time.perf_counter() - began}
 
 
 def main() -> None:

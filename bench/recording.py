@@ -1,17 +1,22 @@
 """Records the statements that one request runs, and makes them into those of others: the floor's material."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
 
 from app.core.caller import Caller
+from app.core.ids import new_id
 from app.interactions.hub import Hub
 from bench.floor import Statement
 from bench.stage import Stage
 
 NOT_REPEATED = ("pg_notify", "typeinfo_tree", "'jit'")
 """In statements that come once for many requests, or once for each connection (asyncpg's look at array types)."""
+
+MADE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""An id that the server made: of a resource, or of a row of the audit trail."""
 
 Work = Callable[[Hub, Caller], Awaitable[Any]]
 Renaming = Sequence[tuple[str, str]]
@@ -56,9 +61,21 @@ async def keep(_: object) -> None:
     """The server's pool resets a session between requests; the floor, which has no pool, does not."""
 
 
-def rename(unit: Sequence[Statement], names: Renaming) -> list[Statement]:
-    """The same statements about other resources."""
+def rename(unit: Sequence[Statement], names: Renaming = ()) -> list[Statement]:
+    """The same statements about other resources; each id that the server made becomes a new one."""
+    strings = [each for _, values in unit for value in values for each in walk_strings(value)]
+    made = sorted({found for each in strings for found in MADE.findall(each)})
+    names = [*names, *((each, new_id()) for each in made)]
     return [(text, tuple(rename_value(value, names) for value in values)) for text, values in unit]
+
+
+def walk_strings(value: Any) -> Iterator[str]:
+    """The strings of a statement's argument."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from walk_strings(each)
 
 
 def rename_value(value: Any, names: Renaming) -> Any:
