@@ -1,10 +1,11 @@
 """The hot queries at 10,000 and at 1,000,000 Tasks, in turn, through the server and at the bare database.
 
-    python -m bench.million [--tasks N] [--rounds R] [--cases WORD]... [--json FILE]
+    python -m bench.million [--tasks N] [--rounds R] [--cases WORD]... [--json FILE] [--data DIR]
 
-One PostgreSQL with two databases, a server on each. Each case is asked with other values every time, by the owner of
-half of the Tasks and by an organisation that sees half of everything; the small and the large database take turns,
-request by request, so that whatever else the machine does meets both alike.
+With ``--data`` what was loaded is kept, brought up to date and measured again the next time. One PostgreSQL with two
+databases, a server on each. Each case is asked with other values every time, by the owner of half of the Tasks and by an
+organisation that sees half of everything; the small and the large database take turns, request by request, so that
+whatever else the machine does meets both alike.
 """
 
 import argparse
@@ -135,13 +136,16 @@ async def fill_database(url: str, tasks: int) -> None:
 
 
 async def make_side(running: RunningPostgres, tasks: int, name: str) -> str:
-    """A database of so many Tasks; its address."""
+    """A database of so many Tasks, or the one that was kept; its address."""
     connection = await asyncpg.connect(running.url)
-    await connection.execute(f"CREATE DATABASE {name}")
+    kept = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name)
+    if not kept:
+        await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     url = running.url.replace("/postgres?", f"/{name}?")
     await asyncio.to_thread(upgrade_database, url)
-    await fill_database(url, tasks)
+    if not kept:
+        await fill_database(url, tasks)
     return url
 
 
@@ -207,15 +211,15 @@ def print_table(figures: list[dict[str, Any]], tasks: int) -> None:
 async def run(options: argparse.Namespace, directory: Path, stack: ExitStack) -> dict[str, Any]:
     """Loads both databases, serves and measures both."""
     running = start_postgres(directory / "postgres")
-    stack.callback(running.destroy)
+    stack.callback(running.stop if options.data else running.destroy)
     connection = await asyncpg.connect(running.url)
     await connection.execute("ALTER SYSTEM SET max_wal_size = '6GB'")
     await connection.execute("SELECT pg_reload_conf()")
     await connection.close()
     sides = []
-    for tasks, name in ((SMALL, "small"), (options.tasks, "large")):
+    for tasks, name in ((SMALL, "small"), (options.tasks, f"large_{options.tasks}")):
         url = await make_side(running, tasks, name)
-        (directory / name).mkdir()
+        (directory / name).mkdir(exist_ok=True)
         stage = stack.enter_context(open_server(directory / name, running, url, 1))
         await make_organizations(stage, [HOSPITAL, OBSERVER, *PARTNERS])
         side = Side(stage, tasks)
@@ -243,9 +247,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="requests of each case, caller and database")
     parser.add_argument("--cases", nargs="*", help="only those with one of these words in their name")
     parser.add_argument("--json", type=Path, default=Path("var/million.json"), help="where the figures go")
+    parser.add_argument("--data", type=Path, help="keeps the databases here, for the next time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="handoff-bench-") as name, ExitStack() as stack:
-        report = asyncio.run(run(options, Path(name), stack))
+        report = asyncio.run(run(options, options.data or Path(name), stack))
     report |= {"machine": describe_machine(), "commit": read_commit(), "tasks": options.tasks}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
