@@ -3,8 +3,8 @@
     python -m bench.million [--tasks N] [--rounds R] [--cases WORD]... [--json FILE] [--data DIR]
 
 With ``--data`` what was loaded is kept, brought up to date and measured again the next time. One PostgreSQL with two
-databases, a server on each. Each case is asked with other values every time, by the owner of half of the Tasks and by an
-organisation that sees half of everything; the small and the large database take turns, request by request, so that
+databases, a server on each. Each case is asked with other values every time, by the owner of half of the Tasks and by
+an organisation that sees half of everything; the small and the large database take turns, request by request, so that
 whatever else the machine does meets both alike.
 """
 
