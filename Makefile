@@ -35,7 +35,7 @@ test: install ## Run every check in its short form: format, lint, types, import 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 -m "not soak" --hypothesis-seed=0
+	$(BIN)/pytest -n 2 --dist worksteal -m "not soak" --hypothesis-seed=0
 	$(BIN)/python -m scripts.export_openapi --check
 
 soak: install ## Run the long forms of the tests, the failed ones first; run again, it goes on where it stopped
