@@ -5,7 +5,6 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import asyncpg
 import uvloop
@@ -16,9 +15,9 @@ from app.core.database import open_pool
 from app.core.errors import HandoffError
 from app.core.operator_database import find_database
 from app.core.process_guard import watch_parent
+from app.core.rounds import repeat
 from app.core.settings import Settings
 from app.delivery.overview import list_changed
-from app.delivery.record import DATABASE_AWAY
 from app.delivery.retention import keep_young
 from app.delivery.worker import run_delivery
 from app.interactions.hub import Hub
@@ -78,29 +77,27 @@ async def run_worker(settings: Settings) -> None:
 
 
 async def keep_statuses_shown(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
-    """Until ``stop`` is set; what goes wrong is tried again at the next look."""
-    while not stop.is_set():
-        try:
-            if await list_changed(pool):
-                show_statuses = await asyncio.to_thread(import_show_statuses)
-                await show_statuses(make_hub(pool, settings))
-        except (HandoffError, *DATABASE_AWAY) as error:
-            logger.warning("The status of a webhook could not be shown: %s", type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), SHOW_PAUSE)
+    """Shows at each Subscription what has become of its webhook, until ``stop`` is set."""
+
+    async def look() -> bool:
+        if await list_changed(pool):
+            show_statuses = await asyncio.to_thread(import_show_statuses)
+            await show_statuses(make_hub(pool, settings))
+        return False
+
+    await repeat(look, SHOW_PAUSE, stop, "The statuses of webhooks")
 
 
 async def keep_clocks(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Tells of referrals that have become overdue, until ``stop`` is set."""
-    while not stop.is_set():
-        try:
-            if await has_work(pool):
-                tell_overdue = await asyncio.to_thread(import_tell_overdue)
-                await tell_overdue(make_hub(pool, settings))
-        except (HandoffError, *DATABASE_AWAY) as error:
-            logger.warning("Overdue referrals could not be told of: %s", type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), CLOCK_PAUSE)
+
+    async def look() -> bool:
+        if await has_work(pool):
+            tell_overdue = await asyncio.to_thread(import_tell_overdue)
+            await tell_overdue(make_hub(pool, settings))
+        return False
+
+    await repeat(look, CLOCK_PAUSE, stop, "Overdue referrals")
 
 
 def make_hub(pool: asyncpg.Pool, settings: Settings) -> Hub:
@@ -117,17 +114,16 @@ def import_tell_overdue() -> Callable[[Hub], Awaitable[int]]:
 
 async def keep_packages_weighed(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Until ``stop`` is set: closes what a Consent that has ended does not permit any more, within a second."""
-    while not stop.is_set():
-        try:
-            async with pool.acquire() as connection:
-                due = await find_due(connection, 1)
-            if due:
-                review_due = await asyncio.to_thread(import_review_due)
-                await review_due(make_hub(pool, settings))
-        except (HandoffError, *DATABASE_AWAY) as error:
-            logger.warning("The packages that are due could not be weighed: %s", type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), WEIGH_PAUSE)
+
+    async def look() -> bool:
+        async with pool.acquire() as connection:
+            due = await find_due(connection, 1)
+        if due:
+            review_due = await asyncio.to_thread(import_review_due)
+            await review_due(make_hub(pool, settings))
+        return False
+
+    await repeat(look, WEIGH_PAUSE, stop, "The packages that are due")
 
 
 def import_review_due() -> Callable[[Hub], Awaitable[int]]:

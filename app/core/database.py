@@ -3,6 +3,8 @@
 import asyncpg
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a statement raises whose database went away, or would not have it."""
 
 
 async def open_pool(url: str, *, size: int, application_name: str, statement_timeout: float) -> asyncpg.Pool:

@@ -7,11 +7,10 @@ from datetime import datetime
 import asyncpg
 
 from app.core.caller import Scope
-from app.core.database import Connection
+from app.core.database import DATABASE_AWAY, Connection
 from app.core.errors import HandoffError
 from app.core.settings import Settings
 from app.delivery.criteria import parse_criteria
-from app.delivery.record import DATABASE_AWAY
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.referral.labels import is_labelled
 from app.search.match import Version

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from app.core.database import DATABASE_AWAY
 from app.delivery.claim import Claim, Ended, Limits, Result, finish
 
 RECORD_PAUSE = 0.5
-DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass(eq=False)

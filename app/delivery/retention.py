@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 
 import asyncpg
 
 from app.core.database import Connection
+from app.core.rounds import repeat
 from app.core.settings import Settings
 
 logger = logging.getLogger("handoff.delivery")
@@ -54,16 +54,16 @@ ORDER BY delivery_id DESC, number DESC LIMIT 1
 async def keep_young(pool: asyncpg.Pool, settings: Settings, stop: asyncio.Event) -> None:
     """Deletes what has grown old, again and again until ``stop`` is set; nothing where no retention is set."""
     days, attempt_days = settings.event_retention_days, settings.attempt_retention_days
-    while (days is not None or attempt_days is not None) and not stop.is_set():
-        try:
-            if attempt_days is not None:
-                told(await delete_attempts(pool, attempt_days, stop), "attempts", attempt_days)
-            if days is not None:
-                told(await delete_old(pool, days, settings.dead_letter_retention_days, stop), "events", days)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            logger.warning("What is old could not be deleted: %s", type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), PAUSE)
+
+    async def look() -> bool:
+        if attempt_days is not None:
+            told(await delete_attempts(pool, attempt_days, stop), "attempts", attempt_days)
+        if days is not None:
+            told(await delete_old(pool, days, settings.dead_letter_retention_days, stop), "events", days)
+        return False
+
+    if days is not None or attempt_days is not None:
+        await repeat(look, PAUSE, stop, "Deleting what is old")
 
 
 def told(deleted: int, what: str, days: int) -> None:

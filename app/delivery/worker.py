@@ -11,7 +11,9 @@ from typing import Any
 import asyncpg
 
 from app.core.addresses import parse_networks
+from app.core.database import DATABASE_AWAY
 from app.core.outbound import open_outbound
+from app.core.rounds import repeat
 from app.core.settings import Settings
 from app.core.smtp import find_smtp_server
 from app.delivery.channels.mail import Mail
@@ -23,7 +25,7 @@ from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
 from app.delivery.heartbeat import AT_ONCE, beat_silent
 from app.delivery.outcome import parse_schedule
-from app.delivery.record import DATABASE_AWAY, Recorder
+from app.delivery.record import Recorder
 from app.delivery.send import Sender
 from app.delivery.webhooks import end_due
 
@@ -74,9 +76,9 @@ async def run_delivery(pool: asyncpg.Pool, settings: Settings, secret_key: bytes
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.dispatch())
             group.create_task(worker.send())
-            group.create_task(worker.greet())
-            group.create_task(worker.keep_time())
-            group.create_task(worker.follow())
+            group.create_task(repeat(worker.greet, POLL, stop, "Handshakes"))
+            group.create_task(repeat(worker.keep_time, POLL, stop, "Heartbeats"))
+            group.create_task(repeat(worker.follow, POLL, stop, "What is followed"))
 
 
 def read_limits(settings: Settings) -> Limits:
@@ -116,43 +118,23 @@ class Worker:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     suspects: int = 0
 
-    async def greet(self) -> None:
-        """Carries out handshakes, as they are asked for."""
-        while not self.stop.is_set():
-            try:
-                if await greet_requested(self.sender):
-                    self.deliveries_due.set()
-                    continue
-            except DATABASE_AWAY as error:
-                logger.warning("The database is away from the handshakes: %s", type(error).__name__)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), POLL)
+    async def greet(self) -> bool:
+        """Carries out handshakes, as they are asked for; whether there may be more."""
+        greeted = await greet_requested(self.sender)
+        if greeted:
+            self.deliveries_due.set()
+        return bool(greeted)
 
-    async def keep_time(self) -> None:
-        """Sends heartbeats, and ends what was to end."""
-        while not self.stop.is_set():
-            try:
-                await end_due(self.pool)
-                if await beat_silent(self.sender) >= AT_ONCE:
-                    continue
-            except DATABASE_AWAY as error:
-                logger.warning("The database is away from the heartbeats: %s", type(error).__name__)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), POLL)
+    async def keep_time(self) -> bool:
+        """Sends heartbeats, and ends what was to end; whether there may be more."""
+        await end_due(self.pool)
+        return await beat_silent(self.sender) >= AT_ONCE
 
-    async def follow(self) -> None:
+    async def follow(self) -> bool:
         """Holds new versions against the searches that Subscriptions follow."""
-        while not self.stop.is_set():
-            try:
-                if await self.followed.look():
-                    self.events_came.set()
-            except DATABASE_AWAY as error:
-                logger.warning("The database is away from what is followed: %s", type(error).__name__)
-            except Exception:
-                # What is delivered otherwise must not stop for it.
-                logger.exception("What is followed could not be looked at")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), POLL)
+        if await self.followed.look():
+            self.events_came.set()
+        return False
 
     async def dispatch(self) -> None:
         """Listens, and fans out what no other worker is fanning out."""
@@ -163,6 +145,9 @@ class Worker:
                     await self.dispatch_on(connection)
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the dispatcher: %s", type(error).__name__)
+                await wait_for(self.events_came, POLL)
+            except Exception:
+                logger.exception("The dispatcher could not go on: it begins anew")
                 await wait_for(self.events_came, POLL)
         await stopping
 
@@ -202,6 +187,9 @@ class Worker:
                 barred = await self.sender.find_barred(claims)
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the sender: %s", type(error).__name__)
+                claims, barred = [], set()
+            except Exception:
+                logger.exception("Nothing could be claimed: it is tried again")
                 claims, barred = [], set()
             for claim in claims:
                 self.under_way[claim.webhook_id] += 1
