@@ -138,6 +138,9 @@ class Settings(BaseSettings):
         description="An egress proxy for webhooks, http://[user:password@]host:port. It is asked (CONNECT) for the "
         "very address that was checked, never for a name.",
     )
+    max_subscriptions: int = Field(
+        default=100, ge=0, description="Most Subscriptions and webhooks of one organisation, those that are off too."
+    )
     webhook_lease: float = Field(
         default=60.0, description="Seconds after which another worker may take a claimed delivery."
     )

@@ -17,7 +17,12 @@ WITH batch AS MATERIALIZED (
       ON w.status <> 'off' AND coalesce(w.ends_at > clock_timestamp(), true)
      AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
      AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(w.filters) f
-                     WHERE NOT b.keys && ARRAY(SELECT jsonb_array_elements_text(f)))
+                     WHERE NOT b.keys && ARRAY(SELECT jsonb_array_elements_text(f))
+                       AND NOT EXISTS (
+                         SELECT 1 FROM jsonb_array_elements_text(f) a
+                         WHERE CASE WHEN starts_with(a, '_lastUpdated=') THEN substr(a, 14)::tstzrange @> (
+                             SELECT substr(k, 14)::timestamptz FROM unnest(b.keys) k
+                             WHERE starts_with(k, '_lastUpdated=')) END))
 ), counted AS (
     UPDATE webhook w SET last_number = w.last_number + c.many
     FROM (SELECT webhook_id, count(*) AS many FROM wanted GROUP BY webhook_id) c

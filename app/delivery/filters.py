@@ -1,5 +1,7 @@
 """Filters of Subscriptions, compared with an event as sets of keys: the same values that a search would compare."""
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from app.core.errors import HandoffError, Invalid, Unprocessable
@@ -8,18 +10,21 @@ from app.delivery.topics import FILTERS
 from app.fhir.registry import TYPES
 from app.search.extract import index_rows
 from app.search.parse import parse_search
-from app.search.plan import Criterion, IdCriterion, ReferenceCriterion, TokenCriterion
+from app.search.plan import Criterion, IdCriterion, Interval, LastUpdatedCriterion, ReferenceCriterion, TokenCriterion
 from app.search.query_text import read_pairs
 
 Filter = list[str]
-"""Alternatives: an event matches where it has one of these keys."""
+"""Alternatives: an event matches where it has one of these keys, or its moment is in one of these ranges."""
+
+MOMENT = "_lastUpdated="
+"""Before a moment in an event's keys, and before a range of them (PostgreSQL's tstzrange) in a filter."""
 
 
-def index_keys(resource: dict[str, Any], base_url: str) -> tuple[str, ...]:
+def index_keys(resource: dict[str, Any], last_updated: datetime, base_url: str) -> tuple[str, ...]:
     """The keys of one version of a resource, for each search parameter that a filter of its type may use."""
     kept = TYPES[resource["resourceType"]]
-    keys = [f"_id={resource['id']}"]
-    for code in FILTERS[kept.name][1:]:
+    keys = [f"_id={resource['id']}", f"{MOMENT}{last_updated.isoformat()}"]
+    for code in FILTERS[kept.name][2:]:
         parameter = kept.parameter(code)
         for row in index_rows(parameter, resource, base_url) if parameter else ():
             keys += token_keys(code, *row) if len(row) == 2 else [f"{code}={row[0]}"]
@@ -65,6 +70,8 @@ def alternatives(criterion: Criterion) -> Filter:
     match criterion:
         case IdCriterion(ids):
             return [f"_id={each}" for each in ids]
+        case LastUpdatedCriterion(intervals):
+            return [f"{MOMENT}{each}" for interval in intervals for each in ranges(interval)]
         case ReferenceCriterion(parameter, targets):
             return [f"{parameter.code}={each}" for each in targets]
         case TokenCriterion(parameter, values):
@@ -74,4 +81,23 @@ def alternatives(criterion: Criterion) -> Filter:
                 else f"{parameter.code}|{each.system}|{each.code or ''}"
                 for each in values
             ]
-    raise Unprocessable("A filter compares ids, codes and references, without :missing")
+    raise Unprocessable("A filter compares ids, codes, references and _lastUpdated, without :missing")
+
+
+def ranges(interval: Interval) -> Iterator[str]:
+    """The moments that a comparison means (R4 search, 3.1.1.4.6), as PostgreSQL writes ranges."""
+    low, high = interval.low.isoformat(), interval.high.isoformat()
+    match interval.comparator:
+        case "eq" | "ap":
+            yield f"[{low},{high})"
+        case "ne":
+            yield f"(,{low})"
+            yield f"[{high},)"
+        case "gt" | "sa":
+            yield f"[{high},)"
+        case "ge":
+            yield f"[{low},)"
+        case "lt" | "eb":
+            yield f"(,{low})"
+        case "le":
+            yield f"(,{high})"

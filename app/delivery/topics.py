@@ -19,11 +19,11 @@ GUIDE_VERSION = "3.0.0"
 OURS = "urn:warm-handoff:topic"
 
 FILTERS = {
-    "Task": ("_id", "code", "owner", "requester", "status"),
-    "ServiceRequest": ("_id",),
-    "CarePlan": ("_id", "status"),
+    "Task": ("_id", "_lastUpdated", "code", "owner", "requester", "status"),
+    "ServiceRequest": ("_id", "_lastUpdated"),
+    "CarePlan": ("_id", "_lastUpdated", "status"),
 }
-"""The search parameters that a filter may use, by resource type; the guide's, save ``_lastUpdated``."""
+"""The search parameters that a filter may use, by resource type: the guide's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import asyncpg
 
 from app.core.addresses import may_connect, parse_networks
 from app.core.database import Connection
-from app.core.errors import HandoffError, NotFound, Unprocessable
+from app.core.errors import BusinessRule, HandoffError, NotFound, Unprocessable
 from app.core.secrets import decrypt_secret, encrypt_secret
 from app.core.settings import Settings
 from app.delivery.terms import Terms
@@ -117,6 +117,15 @@ async def put_subscription(
     values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload, client_id)
     await connection.execute(TAKE_BACK, webhook_id, url)
     await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown)
+
+
+async def check_room(connection: Connection, organization: str, most: int) -> None:
+    """Raises BusinessRule where an organisation has ``most`` Subscriptions already; one creates at a time."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('webhooks of ' || $1, 0))", organization)
+    if await connection.fetchval("SELECT count(*) FROM webhook WHERE organization = $1", organization) >= most:
+        raise BusinessRule(
+            f"The organization has {most} Subscriptions, the most there may be (HANDOFF_MAX_SUBSCRIPTIONS): delete one"
+        )
 
 
 async def end_due(pool: asyncpg.Pool) -> None:

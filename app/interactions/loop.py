@@ -160,7 +160,7 @@ def add_events(unit: Unit, row: Stored, resource: Resource | None, facts: list[E
     """Events of a row with this content, known to its owner, its requester and whoever it is shared with."""
     if not facts:
         return
-    keys = index_keys({**(resource or {}), "resourceType": row.type, "id": row.id}, unit.hub.base_url)
+    keys = index_keys({**(resource or {}), "resourceType": row.type, "id": row.id}, row.last_updated, unit.hub.base_url)
     audience = {row.owner_org, *row.shared_with}
     audience |= {each for each in (row.requester_org, row.assigned_org) if each}
     for each in facts:

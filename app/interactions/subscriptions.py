@@ -9,7 +9,7 @@ from app.access.interaction_rules import authorize
 from app.core.errors import BusinessRule
 from app.delivery.headers import hide_headers, open_headers, seal_headers
 from app.delivery.subscription import read_subscription
-from app.delivery.webhooks import delete_webhook, find_kept, put_subscription
+from app.delivery.webhooks import check_room, delete_webhook, find_kept, put_subscription
 from app.interactions.unit import Unit
 from app.store.followed import delete_followed, follower_key, put_followed
 
@@ -19,12 +19,15 @@ Resource = dict[str, Any]
 async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, owner: str, root: str) -> Resource:
     """Registers or changes the endpoint; the Subscription as it is to be kept.
 
-    Raises BusinessRule while it is paused, Unprocessable where it cannot be served as it asks, Forbidden where the
-    token may not read what it would be told of. Each change begins with a handshake; the count of events goes on.
+    Raises BusinessRule while it is paused and beyond the most of one organisation, Unprocessable where it cannot be
+    served as it asks, Forbidden where the token may not read what it would be told of. Each change begins with a
+    handshake; the count of events goes on.
     """
     key = unit.hub.secret_key
     await hold_client(unit.connection, unit.caller.client_id)
     sealed, former = await find_kept(unit.connection, resource_id)
+    if former is None:
+        await check_room(unit.connection, owner, unit.hub.settings.max_subscriptions)
     if former == "paused":
         raise BusinessRule("It is paused: whoever paused it resumes it, or it is deleted", (f"{root}.status",))
     kept = open_headers(key, sealed)

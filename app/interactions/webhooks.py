@@ -10,7 +10,7 @@ from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.ids import new_id
 from app.delivery.overview import WebhookState
 from app.delivery.topics import BY_NAME, check_topics
-from app.delivery.webhooks import CRITERIA, check_endpoint, delete_webhook, rotate_secret, set_rate
+from app.delivery.webhooks import CRITERIA, check_endpoint, check_room, delete_webhook, rotate_secret, set_rate
 from app.delivery.webhooks import add_webhook as insert_webhook
 from app.interactions.deliveries import find_state
 from app.interactions.hub import Hub
@@ -29,7 +29,7 @@ async def add_webhook(
     """(id, secret) of a new webhook of ``Organization/ID``; the secret is told here and never again.
 
     Raises Invalid, Forbidden for another's organisation, NotFound for an unknown one, Unprocessable for an endpoint
-    or event not allowed.
+    or event not allowed, BusinessRule beyond the most of one organisation.
     """
     authorize(caller, "create", "Subscription")
     kind, _, owner = organization.partition("/")
@@ -54,6 +54,7 @@ async def add_webhook(
 
     async def work(unit: Unit) -> tuple[str, str]:
         await hold_client(unit.connection, caller.client_id)
+        await check_room(unit.connection, owner, hub.settings.max_subscriptions)
         stored = await insert_version(unit, resource, new_id(), owner)
         secret = await insert_webhook(
             unit.connection,

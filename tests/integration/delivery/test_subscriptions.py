@@ -7,14 +7,16 @@ import pytest
 from standardwebhooks import Webhook
 
 from app.core.data_dir import load_secret_key
+from app.core.errors import BusinessRule
+from app.delivery.fan_out import fan_out
 from app.fhir.validation import validate
 from app.interactions.operate import OPERATOR
 from app.interactions.webhook_status import show_statuses
-from app.interactions.webhooks import change_secret
+from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver, Request
 from tests.integration.delivery.test_delivery import delivering
-from tests.integration.interactions.samples import patient, reference, service_request, task
+from tests.integration.interactions.samples import bundle, entry, patient, reference, service_request, task
 from tests.waiting import until
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
@@ -184,6 +186,42 @@ async def test_filters_are_met_all_together(world: World, hospital: Caller, rece
     [event] = [each for each in came if parameters(each)["type"] == "event-notification"]
     assert event.json["entry"][1]["response"]["etag"] == 'W/"2"'
     assert await world.pool.fetchval("SELECT count(*) FROM delivery") == 1
+
+
+async def test_last_updated_as_a_filter_compares_as_a_search_does(
+    world: World, hospital: Caller, receiver: Receiver
+) -> None:
+    stamp = (await refer(hospital))["meta"]["lastUpdated"]
+    fits = (f"_lastUpdated={stamp}", f"_lastUpdated=ge{stamp}", f"Task?_lastUpdated=le{stamp}", "_lastUpdated=gt2020")
+    fits += ("_lastUpdated=lt2020,sa2020", f"_lastUpdated=ap{stamp[:10]}")
+    others = (f"_lastUpdated=gt{stamp}", f"_lastUpdated=lt{stamp}", f"_lastUpdated=ne{stamp}", "_lastUpdated=eb2020")
+    made = {each: await hospital.create(subscription(receiver.url, filters=(each,))) for each in (*fits, *others)}
+    async with world.pool.acquire() as connection:
+        await fan_out(connection)
+    told = {row[0] for row in await world.pool.fetch("SELECT webhook_id FROM delivery")}
+    assert {each for each in made if made[each]["id"] in told} == set(fits)
+    for each in made:
+        assert bool(await hospital.find(f"Task?{each.removeprefix('Task?')}")) is (made[each]["id"] in told), each
+
+
+async def test_an_organisation_has_no_more_subscriptions_than_the_setting_says(world: World, hospital: Caller) -> None:
+    hub = world.app.state.hub
+    hub.settings = world.settings.model_copy(update={"max_subscriptions": 2})
+    first = await hospital.create(subscription(GONE))
+    await add_webhook(hub, OPERATOR, hub.secret_key, GONE, "Organization/hospital", ["task-assigned"])
+    for answer in (
+        await hospital.send("POST", "/Subscription", subscription(GONE)),
+        await hospital.send("POST", "", bundle("transaction", entry("POST", "Subscription", subscription(GONE)))),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["issue"][0]["code"] == "business-rule"
+        assert "HANDOFF_MAX_SUBSCRIPTIONS" in answer.json()["issue"][0]["diagnostics"]
+    with pytest.raises(BusinessRule):
+        await add_webhook(hub, OPERATOR, hub.secret_key, GONE, "Organization/hospital", ["task-assigned"])
+    assert (await hospital.update({**first, "status": "off"})).status_code == 200
+    assert (await hospital.send("DELETE", f"/{reference(first)}")).status_code == 204
+    await hospital.create(subscription(GONE))
+    await (await world.caller("ngo")).create(subscription(GONE))
 
 
 async def until_settled(world: World) -> None:
