@@ -192,16 +192,15 @@ async def test_last_updated_as_a_filter_compares_as_a_search_does(
     world: World, hospital: Caller, receiver: Receiver
 ) -> None:
     stamp = (await refer(hospital))["meta"]["lastUpdated"]
-    fits = (f"_lastUpdated={stamp}", f"_lastUpdated=ge{stamp}", f"Task?_lastUpdated=le{stamp}", "_lastUpdated=gt2020")
-    fits += ("_lastUpdated=lt2020,sa2020", f"_lastUpdated=ap{stamp[:10]}")
-    others = (f"_lastUpdated=gt{stamp}", f"_lastUpdated=lt{stamp}", f"_lastUpdated=ne{stamp}", "_lastUpdated=eb2020")
+    fits = [f"_lastUpdated={each}" for each in (stamp, f"ge{stamp}", f"le{stamp}", f"ap{stamp[:10]}", "lt2020,gt2020")]
+    others = [f"_lastUpdated={each}" for each in (f"gt{stamp}", f"lt{stamp}", f"ne{stamp}", "lt2020,eb2021")]
     made = {each: await hospital.create(subscription(receiver.url, filters=(each,))) for each in (*fits, *others)}
     async with world.pool.acquire() as connection:
         await fan_out(connection)
     told = {row[0] for row in await world.pool.fetch("SELECT webhook_id FROM delivery")}
     assert {each for each in made if made[each]["id"] in told} == set(fits)
     for each in made:
-        assert bool(await hospital.find(f"Task?{each.removeprefix('Task?')}")) is (made[each]["id"] in told), each
+        assert bool(await hospital.find(f"Task?{each}")) is (made[each]["id"] in told), each
 
 
 async def test_an_organisation_has_no_more_subscriptions_than_the_setting_says(world: World, hospital: Caller) -> None:
