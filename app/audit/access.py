@@ -102,6 +102,12 @@ def note_interaction(interaction: str) -> None:
         access.target = replace(access.target, interaction=interaction)
 
 
+def note_target(resource_type: str, resource_id: str) -> None:
+    """Of what it is, where no address tells."""
+    if access := UNDER_WAY.get():
+        access.target = replace(access.target, type=resource_type, id=resource_id)
+
+
 def note_recorded() -> None:
     """That the trail holds it: nobody records it once more."""
     if access := UNDER_WAY.get():

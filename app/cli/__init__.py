@@ -9,7 +9,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 
-from app.cli import audit, client, db, delivery, demo, listen, serve, settings, webhook
+from app.cli import audit, client, db, delivery, demo, listen, purge, serve, settings, webhook
 from app.core.command import COMMAND
 from app.core.errors import HandoffError
 from app.core.progress import tell
@@ -20,6 +20,7 @@ app.command()(serve.worker)
 app.command()(demo.demo)
 app.command()(listen.listen)
 app.command()(audit.audit)
+app.command()(purge.purge)
 app.command()(client.token)
 app.command(name="settings")(settings.list_settings)
 app.add_typer(db.commands, name="db")
