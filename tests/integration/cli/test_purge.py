@@ -124,6 +124,8 @@ async def test_nothing_is_left_of_the_patient(world: World, erased: str, handoff
     assert (await attempt("purge", "Task/1")).exit_code == 1
     hospital = await world.caller("hospital")
     assert (await hospital.get(f"/{erased}")).status_code == 404
+    blank = "SELECT DISTINCT state, e.facts, e.keys FROM delivery d JOIN event e ON e.id = d.event_id"
+    assert [tuple(row) for row in await world.pool.fetch(blank)] == [("withdrawn", "{}", [])]
 
 
 async def test_it_stands_in_the_trail(world: World, erased: str, handoff: Command) -> None:
