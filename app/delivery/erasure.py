@@ -27,7 +27,7 @@ WHERE id = ANY($1)
 async def erase_events(connection: Connection, referrals: Iterable[str], references: Iterable[str]) -> set[str]:
     """The organisations to whose endpoints some of it has gone, or may have.
 
-    ``references`` name resources, or a version of one. What was answered to attempts is deleted, for a receiver may have
+    ``references`` name resources, or a version of one. What was answered to attempts goes, for a receiver may have
     echoed it. An attempt under way ends, and finds nothing to record.
     """
     named = sorted(references)
