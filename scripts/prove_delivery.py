@@ -1,28 +1,32 @@
 """Runs the long proofs of delivery and polling, and writes what came out into docs/reliability.md.
 
-    python -m scripts.prove_delivery [--seeds N] [--at-once N] [-k EXPRESSION]
+    python -m scripts.prove_delivery [--seeds N] [--at-once N] [--anew] [-k EXPRESSION]
 
-The results stand in docs/reliability.json too, with the digest of the sources that they are about; the table in the
-document is made of it. Ends with 1 where something failed or was skipped; that stands in the table then.
+What has been proved of these sources is kept below ``var/proof``, so that a run that was broken off goes on. The table
+in the document tells the digest of the sources that it is about. Ends with 1 where something failed, was skipped or is
+still to be run; that stands in the table then.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-import time
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "reliability.json"
+KEPT = ROOT / "var" / "proof"
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
+GOOD, BAD = "nothing wrong", ("failed", "skipped")
 ROOMS = (
     "app/store",
     "app/delivery",
@@ -32,15 +36,15 @@ ROOMS = (
     "alembic/versions",
 )
 PROOFS = (
-    "tests/conformance/test_faults.py",
     "tests/conformance/test_restore.py",
-    "tests/integration/store/test_polling.py",
+    "tests/conformance/test_faults.py",
+    "tests/conformance/test_polling_over_http.py",
 )
 SEEDS = 20
 AT_ONCE = 4
 """Tests beside each other: they wait more than they work."""
 
-Results = dict[str, Any]
+Row = dict[str, Any]
 
 
 def take_digest() -> str:
@@ -52,31 +56,33 @@ def take_digest() -> str:
     return digest.hexdigest()
 
 
-def run_proofs(seeds: int, at_once: int, wanted: str) -> Results:
-    """Runs them; the results."""
-    began = time.time()
-    with TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-m", "soak", "-n", str(at_once), "--dist", "worksteal"]
-        command += [*PROOFS, "-k", wanted, f"--junitxml={report}"]
-        subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "HANDOFF_TEST_SEEDS": str(seeds)})
-        rows = [read_case(each) for each in ElementTree.parse(report).iter("testcase")]
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "commit": ask_git("rev-parse", "--short", "HEAD")
-        + ("" if not ask_git("status", "--porcelain") else ", changed"),
-        "minutes": round((time.time() - began) / 60),
-        "digest": take_digest(),
-        "rows": sorted(rows, key=lambda each: str(each["what"])),
-    }
+@dataclass(frozen=True)
+class Keeper:
+    """Writes down what came out of each test as soon as it has ended."""
+
+    folder: Path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.outcome != "passed":
+            told = dict(report.user_properties)
+            result = told.pop("result", GOOD) if report.outcome == "passed" else report.outcome
+            row = {"test": report.nodeid, "what": told.pop("what", report.nodeid), "result": result, "counts": told}
+            name = hashlib.sha256(report.nodeid.encode()).hexdigest()[:16]
+            (self.folder / f"{name}.json").write_text(json.dumps(row | {"seconds": round(report.duration)}))
 
 
-def read_case(case: ElementTree.Element) -> Results:
-    """One test: what was played, how often, what was counted, what came out."""
-    told = {each.get("name"): each.get("value") for each in case.iter("property")}
-    bad = next((kind for kind in ("failure", "error", "skipped") if case.find(kind) is not None), None)
-    what = told.pop("what", None) or case.get("name")
-    return {"what": what, "result": bad or told.pop("result", "nothing wrong"), "counts": told}
+def run_proofs(folder: Path, seeds: int, at_once: int, wanted: str) -> bool:
+    """Runs what ``folder`` does not hold as good yet; whether it came to the end, be it well or not."""
+    os.environ["HANDOFF_TEST_SEEDS"] = str(seeds)
+    done = [each["test"] for each in read_rows(folder) if each["result"] not in BAD]
+    command = ["-m", "soak", "-n", str(at_once), "--dist", "load", "--maxschedchunk", "1", "-k", wanted]
+    code = pytest.main([*command, *(f"--deselect={each}" for each in done), *PROOFS], plugins=[Keeper(folder)])
+    return code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """What came out of each test that has been run."""
+    return [json.loads(each.read_text()) for each in sorted(folder.glob("*.json"))]
 
 
 def ask_git(*question: str) -> str:
@@ -84,34 +90,59 @@ def ask_git(*question: str) -> str:
     return subprocess.run(["git", *question], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def show(results: Results) -> str:
-    """The results as the document has them."""
-    lines = [f"{results['date'][:10]}, commit {results['commit']}, {results['minutes']} minutes.", ""]
-    lines += ["| what | counted | result |", "|---|---|---|"]
-    for row in results["rows"]:
-        counts = ", ".join(f"{name} {count}" for name, count in row["counts"].items() if name != "result")
-        lines.append(f"| {row['what']} | {counts} | {row['result']} |")
-    kills = sum(int(row["counts"].get("kill -9", 0)) for row in results["rows"])
+def show(rows: list[Row]) -> str:
+    """The results as the document has them: the parts of one proof together, their counts added up."""
+    commit = ask_git("rev-parse", "--short", "HEAD") + (", changed" if ask_git("status", "--porcelain", "app") else "")
+    proofs: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        proofs[row["what"]].append(row)
+    minutes = sum(row["seconds"] for row in rows) / 60
+    head = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {minutes:.0f} minutes of tests. Digest of the sources:"
+    lines = [head, f"`{take_digest()}`.", "", "| what | counted | result |", "|---|---|---|"]
+    for what, parts in sorted(proofs.items()):
+        results = ", ".join(sorted({each["result"] for each in parts}))
+        lines.append(f"| {what} | {tell_counts([each['counts'] for each in parts])} | {results} |")
+    kills = sum(row["counts"].get("kill -9", 0) for row in rows)
     return "\n".join([*lines, "", f"Points of kill -9: {kills}.", ""])
 
 
-def write(results: Results) -> None:
-    """The results beside the document, and their table in it."""
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+def tell_counts(counts: list[dict[str, int | str]]) -> str:
+    """Numbers added up; what is no number as it is, one after the other."""
+    found: dict[str, list[int | str]] = defaultdict(list)
+    for each in counts:
+        for name, count in each.items():
+            found[name].append(count)
+    return ", ".join(f"{name} {add_up(values)}" for name, values in found.items())
+
+
+def add_up(values: list[int | str]) -> str:
+    numbers = [each for each in values if isinstance(each, int)]
+    return str(sum(numbers)) if len(numbers) == len(values) else " and ".join(sorted(map(str, values)))
+
+
+def write(text: str) -> None:
+    """The results in the document."""
     head, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    DOCUMENT.write_text(head + BEGIN + show(results) + END + rest.partition(END)[2])
+    DOCUMENT.write_text(head + BEGIN + text + END + rest.partition(END)[2])
 
 
 def main() -> int:
-    """0 where everything that was asked for was played, and nothing was wrong."""
+    """0 where everything was played, and nothing was wrong."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--at-once", type=int, default=AT_ONCE)
+    parser.add_argument("--anew", action="store_true", help="forget what was proved of these sources before")
     parser.add_argument("-k", default="", dest="wanted")
     given = parser.parse_args()
-    results = run_proofs(given.seeds, given.at_once, given.wanted)
-    write(results)
-    return int(any(row["result"] in ("failure", "error", "skipped") for row in results["rows"]) or not results["rows"])
+    folder = KEPT / f"{take_digest()[:16]}-{given.seeds}"
+    if given.anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not run_proofs(folder, given.seeds, given.at_once, given.wanted):
+        return 1
+    rows = read_rows(folder)
+    write(show(rows))
+    return int(any(row["result"] in BAD for row in rows))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,20 @@
-"""`handoff serve` as a process of its own, as an operator runs it."""
+"""`handoff serve` as a process of its own, as an operator runs it; and an application behind a real socket."""
 
+import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
+import uvicorn
+from fastapi import FastAPI
 
 from app.core.embedded_postgres import prepare_layout
 from tests.processes import runs_uvicorn
@@ -61,3 +66,16 @@ class Server:
                 return bool(response.status == 200)
         except (URLError, OSError):
             return False
+
+
+@asynccontextmanager
+async def serve(app: FastAPI) -> AsyncIterator[str]:
+    """An application that has begun already, over HTTP on this process's own loop; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve([listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving

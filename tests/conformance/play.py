@@ -57,6 +57,13 @@ WHERE e.focus_type = 'Task' AND NOT EXISTS (
     SELECT 1 FROM delivery d JOIN event f ON f.id = d.event_id
     WHERE d.webhook_id = $1 AND f.focus_type = 'Task' AND f.focus_id = e.focus_id AND f.focus_version = e.focus_version)
 """
+WAITING = """
+SELECT d.id, d.number, d.referral, d.attempts, d.due_at - now() AS due, d.leased_until - now() AS leased, w.status,
+       w.error, w.failures, w.resting_until - now() AS resting, (
+           SELECT string_agg(concat(a.number, ': ', a.status, ' ', a.reason), ', ' ORDER BY a.number)
+           FROM attempt a WHERE a.delivery_id = d.id) AS tried
+FROM delivery d JOIN webhook w ON w.id = d.webhook_id WHERE d.state = 'queued' ORDER BY d.id LIMIT 20
+"""
 BEGINNING = "1970-01-01T00:00:00.000Z"
 
 
@@ -241,7 +248,11 @@ class Play:
                     " + (SELECT count(*) FROM delivery WHERE state = 'queued')"
                 )
 
-            await until(is_empty, patience, turn=0.05)
+            try:
+                await until(is_empty, patience, turn=0.05)
+            except TimeoutError:
+                waiting = "\n".join(str(dict(row)) for row in await hub.pool.fetch(WAITING))
+                raise AssertionError(f"the queue is not empty:\n{waiting}") from None
             found = await hub.pool.fetch("SELECT DISTINCT state FROM delivery ORDER BY state")
             assert tuple(row[0] for row in found) == ends
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.store.rows import Draft, Stored
 from app.store.search import search_resources
 from app.store.write import insert_resource, update_resource
 from tests.api import Caller
+from tests.waiting import until
 
 OWNER = "hospital"
 BEGINNING = "1970-01-01T00:00:00.000Z"
@@ -131,3 +133,41 @@ async def read_versions(pool: asyncpg.Pool) -> tuple[set[Version], set[Version]]
         current = {tuple(row) for row in await connection.fetch("SELECT id, version FROM patient")}
         older = {tuple(row) for row in await connection.fetch("SELECT id, version FROM resource_history")}
     return current, current | older
+
+
+async def run_writers(caller: Caller, settings: Settings, writers: int, rows: int, longest: int) -> tuple[int, int]:
+    """(missed by the naive poller, missed by ours); the caller polls over HTTP while others write."""
+    naive, later, history, link, versions = (Poller() for _ in range(5))
+    pool = await asyncpg.create_pool(
+        settings.database_url,
+        min_size=0,
+        max_size=writers + 2,
+        server_settings={"application_name": "handoff-test"},
+    )
+    polls = (
+        lambda: poll_naively(pool, settings, naive),
+        lambda: poll_later_than(caller, later),
+        lambda: poll_history(caller, history),
+        lambda: poll_by_link(caller, link),
+        lambda: poll_history_by_link(caller, versions),
+    )
+    names = [f"w{number}" for number in range(writers)]
+    running = asyncio.gather(*(write_slowly(pool, name, rows, longest) for name in names))
+    await asyncio.gather(running, *(poll_while(running, poll) for poll in polls))
+    current, everything = await read_versions(pool)
+    assert len(current) == writers * rows
+    missed: set[Version] = set()
+
+    async def has_all() -> bool:
+        """After another turn, for the mark is shared for a moment; what a cursor has passed does not come any more."""
+        nonlocal missed
+        for poll in polls:
+            await poll()
+        missed = (current - later.seen) | (everything - history.seen) | (current - link.seen)
+        missed |= everything - versions.seen
+        return not missed
+
+    with suppress(TimeoutError):
+        await until(has_all)
+    await pool.close()
+    return len(current - naive.seen), len(missed)

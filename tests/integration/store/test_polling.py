@@ -1,12 +1,9 @@
 """A poller misses nothing (delivery.md, Polling loses nothing either), beside a naive one that does."""
 
-import asyncio
-from collections.abc import Callable
-
 import asyncpg
+import httpx
 import pytest
 
-from app.core.embedded_postgres import find_installation
 from app.core.settings import Settings
 from tests.api import Caller, World
 from tests.integration.interactions.samples import bundle, entry, patient, reference
@@ -19,10 +16,9 @@ from tests.integration.store.polling import (
     poll_history_by_link,
     poll_later_than,
     poll_naively,
-    poll_while,
-    read_versions,
-    write_slowly,
+    run_writers,
 )
+from tests.server import serve
 
 
 async def test_the_naive_cursor_misses_a_late_commit_and_ours_does_not(
@@ -61,75 +57,13 @@ async def test_a_transaction_that_has_only_begun_holds_nothing_back(hospital: Ca
     assert ("late", 1) in poller.seen
 
 
-async def run_writers(world: World, writers: int, rows: int, longest: int) -> tuple[int, int]:
-    """(missed by the naive poller, missed by ours)."""
-    settings = world.settings
-    caller = await world.caller("hospital")
-    naive, later, history, link, versions = (Poller() for _ in range(5))
-    pool = await asyncpg.create_pool(
-        settings.database_url,
-        min_size=0,
-        max_size=writers + 2,
-        server_settings={"application_name": "handoff-test"},
-    )
-    names = [f"w{number}" for number in range(writers)]
-    running = asyncio.gather(*(write_slowly(pool, name, rows, longest) for name in names))
-    await asyncio.gather(
-        running,
-        poll_while(running, lambda: poll_naively(pool, settings, naive)),
-        poll_while(running, lambda: poll_later_than(caller, later)),
-        poll_while(running, lambda: poll_history(caller, history)),
-        poll_while(running, lambda: poll_by_link(caller, link)),
-        poll_while(running, lambda: poll_history_by_link(caller, versions)),
-    )
-    world.hub.low_water.expire()
-    await poll_naively(pool, settings, naive)
-    await poll_later_than(caller, later)
-    await poll_history(caller, history)
-    await poll_by_link(caller, link)
-    await poll_history_by_link(caller, versions)
-    current, everything = await read_versions(pool)
-    await pool.close()
-    assert len(current) == writers * rows
-    missed = (current - later.seen) | (everything - history.seen) | (current - link.seen)
-    missed |= everything - versions.seen
-    return len(current - naive.seen), len(missed)
-
-
 async def test_eight_writers_of_random_length(world: World, reader: asyncpg.Connection) -> None:
-    naive, ours = await run_writers(world, 8, 24, 40)
+    """Over HTTP; the long form is tests/conformance/test_polling_over_http.py."""
+    caller = await world.caller("hospital")
+    async with serve(world.app) as address, httpx.AsyncClient(base_url=address, headers=caller.http.headers) as http:
+        naive, ours = await run_writers(Caller("hospital", http), world.settings, 8, 24, 40)
     assert ours == 0
     assert naive > 0
-
-
-async def dump_again_and_again(url: str, ended: asyncio.Event) -> int:
-    """Runs pg_dump until it is to end; how often."""
-    count = 0
-    while not ended.is_set():
-        command = find_installation() / "bin" / "pg_dump"
-        dump = await asyncio.create_subprocess_exec(command, url, stdout=asyncio.subprocess.DEVNULL)
-        assert await dump.wait() == 0
-        count += 1
-    return count
-
-
-@pytest.mark.soak
-async def test_sixteen_writers_and_ten_thousand_rows(
-    world: World, reader: asyncpg.Connection, record_property: Callable[[str, object], None]
-) -> None:
-    ended = asyncio.Event()
-    dumping = asyncio.create_task(dump_again_and_again(world.settings.database_url or "", ended))
-    naive, ours = await run_writers(world, 16, 625, 60)
-    ended.set()
-    dumps = await dumping
-    record_property("what", "polling: 16 writers, transactions of random length, pg_dump and a long reader beside them")
-    record_property("rows", 10_000)
-    record_property("missed by the naive cursor", naive)
-    record_property("missed by ours", ours)
-    record_property("dumps", dumps)
-    assert ours == 0
-    assert naive > 0
-    assert dumps > 0
 
 
 async def test_a_long_reader_holds_nothing_back(

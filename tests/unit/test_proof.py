@@ -1,0 +1,41 @@
+"""What docs/reliability.md tells of delivery and polling is about the code as it is."""
+
+import re
+
+import pytest
+
+from scripts.prove_delivery import BEGIN, DOCUMENT, END, GOOD, Row, show, take_digest
+
+
+def read_results() -> str:
+    return DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
+def test_the_proof_is_about_this_code() -> None:
+    """Where there is a table yet; `make proof` runs it anew."""
+    told = re.search(r"`([0-9a-f]{64})`", read_results())
+    if told is None:
+        pytest.skip("nothing has been proved yet")
+    assert told[1] == take_digest(), "store or delivery changed since the last `make proof`: run it again"
+
+
+def test_nothing_that_was_proved_went_wrong() -> None:
+    rows = [line for line in read_results().splitlines() if line.startswith("| ")][1:]
+    assert [row for row in rows if not row.endswith(f" {GOOD} |")] == []
+
+
+def test_the_table_adds_up_the_parts_of_one_proof() -> None:
+    def part(result: str, **counts: int) -> Row:
+        return {
+            "test": "t",
+            "what": "kill -9",
+            "result": result,
+            "seconds": 60,
+            "counts": {"seeds": 10, "kill -9": 20, **counts},
+        }
+
+    text = show([part(GOOD), part(GOOD, blows=1)])
+    assert "| kill -9 | seeds 20, kill -9 40, blows 1 | nothing wrong |" in text
+    assert "Points of kill -9: 40." in text
+    assert f"`{take_digest()}`" in text
+    assert "failed, nothing wrong" in show([part(GOOD), part("failed")])
