@@ -23,6 +23,7 @@ from app.delivery.worker import run_delivery
 from app.interactions.hub import Hub
 from app.store.clocks import has_work
 from app.store.grounds import find_due
+from app.store.history_retention import keep_history_young
 
 logger = logging.getLogger("handoff")
 
@@ -66,6 +67,7 @@ async def run_worker(settings: Settings) -> None:
             keep_packages_weighed(pool, settings, stop),
             keep_months(pool, stop),
             keep_young(pool, settings, stop),
+            keep_history_young(pool, settings.history_retention_days, stop),
         )
     ]
     try:

@@ -16,6 +16,8 @@ from app.store.roles import find_role, grant_role
 if TYPE_CHECKING:
     from app.interactions.hub import Hub
 
+RETENTIONS = ("audit_retention_days", "history_retention_days", "event_retention_days", "attempt_retention_days")
+
 commands = typer.Typer(no_args_is_help=True, help="The database: bring it up to date, check it, index it again.")
 
 
@@ -31,13 +33,36 @@ def upgrade() -> None:
 
 @commands.command()
 def prune() -> None:
-    """Drop the months of the audit trail that ended before HANDOFF_AUDIT_RETENTION_DAYS."""
+    """Delete now what is older than the settings say: audit trail, versions, events, attempts."""
+    from app.interactions.command import run_command
+
     settings = Settings()
-    if settings.audit_retention_days is None:
-        raise HandoffError("HANDOFF_AUDIT_RETENTION_DAYS is not set: the audit trail is kept for good")
-    with reach_database(settings) as url, when_slow("Dropping"):
-        dropped = asyncio.run(prune_audit(url, settings.audit_retention_days))
-    typer.echo(f"Dropped {len(dropped)} months{': ' if dropped else ''}{', '.join(dropped)}.")
+    days = {name: getattr(settings, name) for name in RETENTIONS if getattr(settings, name) is not None}
+    if not days:
+        named = ", ".join(f"HANDOFF_{name.upper()}" for name in RETENTIONS)
+        raise HandoffError(f"None of {named} is set: everything is kept for good")
+    with reach_database(settings) as url, when_slow("Deleting"):
+        if settings.audit_retention_days is not None:
+            dropped = asyncio.run(prune_audit(url, settings.audit_retention_days))
+            typer.echo(f"Dropped {len(dropped)} months{': ' if dropped else ''}{', '.join(dropped)}.")
+        for name, number in run_command(settings, prune_tables).items():
+            typer.echo(f"Deleted {number} {name}.")
+
+
+async def prune_tables(hub: "Hub") -> dict[str, int]:
+    """How much was deleted of what the role that serves may delete."""
+    from app.delivery.retention import delete_attempts, delete_old
+    from app.store.history_retention import delete_versions
+
+    settings, stop, deleted = hub.settings, asyncio.Event(), {}
+    if settings.history_retention_days is not None:
+        deleted["versions"] = await delete_versions(hub.pool, settings.history_retention_days, stop)
+    if settings.attempt_retention_days is not None:
+        deleted["attempts"] = await delete_attempts(hub.pool, settings.attempt_retention_days, stop)
+    if settings.event_retention_days is not None:
+        days = settings.event_retention_days, settings.dead_letter_retention_days
+        deleted["events"] = await delete_old(hub.pool, *days, stop)
+    return deleted
 
 
 @commands.command()

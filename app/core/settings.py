@@ -202,6 +202,13 @@ class Settings(BaseSettings):
         description="Days after which a whole month of the audit trail is dropped, by `serve` or `handoff db prune`. "
         "Unset, for good.",
     )
+    history_retention_days: int | None = Field(
+        default=None,
+        ge=30,
+        le=36_500,
+        description="Days after which a version that another one replaced is deleted, with the content of a Binary, "
+        "by a worker or `handoff db prune`; the current one stays, and what is still to be told. Unset, for good.",
+    )
     audit: Literal["buffered", "synchronous"] = Field(
         default="buffered",
         description="When the audit record of a read or search is written: within 200 ms, or before its answer leaves. "
