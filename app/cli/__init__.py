@@ -9,7 +9,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 
-from app.cli import audit, client, db, delivery, demo, listen, purge, serve, settings, webhook
+from app.cli import audit, backup, client, db, delivery, demo, listen, purge, serve, settings, webhook
 from app.core.command import COMMAND
 from app.core.errors import HandoffError
 from app.core.progress import tell
@@ -21,6 +21,8 @@ app.command()(demo.demo)
 app.command()(listen.listen)
 app.command()(audit.audit)
 app.command()(purge.purge)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(client.token)
 app.command(name="settings")(settings.list_settings)
 app.add_typer(db.commands, name="db")

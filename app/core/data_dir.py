@@ -71,6 +71,11 @@ def load_secret_key(settings: Settings) -> bytes:
     return read_key(path.read_text().strip(), str(path))
 
 
+def find_secret_key(settings: Settings) -> bytes | None:
+    """As ``load_secret_key``; None where there is none yet."""
+    return load_secret_key(settings) if settings.secret_key or (settings.data_dir / KEY).exists() else None
+
+
 def make_key(path: Path) -> None:
     """A new key; of two processes at once, the first one's stands."""
     path.parent.mkdir(parents=True, exist_ok=True)
