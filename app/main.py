@@ -13,6 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access.rate_limit import RateLimiter
+from app.access.remote_documents import RemoteDocuments
 from app.access.tokens import TokenVerifier
 from app.audit.access import AUDIENCE, note_refusal
 from app.core.data_dir import load_secret_key
@@ -22,7 +23,7 @@ from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
 from app.interactions.topics import publish_topics
-from app.routers import admin, audit_events, binary, docs, fhir, health, metrics, oauth, operations
+from app.routers import admin, admin_clients, audit_events, binary, docs, fhir, health, metrics, oauth, operations
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.recorder import Recorder
@@ -41,7 +42,7 @@ CORS_SHOWN = [
 ]  # fmt: skip
 # Those of Binary and the operations before those of every type, whose addresses hold theirs.
 HOT = (oauth.router, audit_events.router, binary.router, operations.router, fhir.router)
-ROUTERS = (*HOT, health.router, metrics.router, admin.router, docs.router)
+ROUTERS = (*HOT, health.router, metrics.router, admin.router, admin_clients.router, docs.router)
 
 
 class Application(FastAPI):
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
         app.state.pool = pool
         app.state.hub = Hub(settings, pool, settings.base_url)
         app.state.secret_key = load_secret_key(settings)
+        app.state.documents = RemoteDocuments(settings)
         app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
         if publishing:
             await publish(app.state.hub)
@@ -88,6 +90,7 @@ def create_app(settings: Settings | None = None, *, publishing: bool = True) -> 
             yield
         finally:
             gc.unfreeze()
+            await app.state.documents.close()
             await app.state.hub.announcer.close()
             await app.state.hub.trail.close()
             await pool.close()

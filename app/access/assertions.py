@@ -13,9 +13,11 @@ from joserfc import jws
 from app.access.client_keys import load_key
 from app.access.clients import CLIENT_ID, RegisteredClient, load_client, reaching_database
 from app.access.oauth_errors import InvalidClient
+from app.access.remote_documents import RemoteDocuments, find_keys
 from app.audit.access import note_claim
 from app.core.database import Connection
 from app.core.errors import Invalid
+from app.core.outbound import OutboundFailure
 
 logger = logging.getLogger("handoff.access")
 
@@ -24,15 +26,25 @@ MAX_JTI = 200
 MAX_AHEAD = 300
 LEEWAY = 30
 PURGED_AT_ONCE = 20
-HEADER = frozenset({"alg", "kid", "typ"})
-"""All that a header may hold. Others (crit, b64, jku, jwk, x5c, x5u) would point at keys or rules of the sender's
-choice; no JWKS URL is registered yet, so no jku can equal one."""
+HEADER = frozenset({"alg", "kid", "typ", "jku"})
+"""All that a header may hold. Others (crit, b64, jwk, x5c, x5u) would point at keys or rules of the sender's choice; a
+jku is the registered URL, or is refused."""
+RETENTION = 2 * LEEWAY + MAX_AHEAD
+"""Seconds after its end for which the slowest of the replicas' clocks might still accept an assertion."""
 
 
 async def check_assertion(
-    database: asyncpg.Pool | Connection, assertion: str, token_url: str, now: float | None = None
+    database: asyncpg.Pool | Connection,
+    documents: RemoteDocuments,
+    assertion: str,
+    token_url: str,
+    *,
+    retention: float = RETENTION,
 ) -> RegisteredClient:
     """The client that signed an assertion, which from now on is used up (RFC 7523, 3; SMART Backend Services 2.2).
+
+    ``documents`` are where the keys of clients with a JWKS URL come from; a ``jti`` is remembered for ``retention``
+    seconds after the assertion's end.
 
     Raises InvalidClient, the same for every reason; Unavailable where the database cannot be asked.
     """
@@ -45,12 +57,13 @@ async def check_assertion(
             client = await load_client(database, client_id)
         if client is None:
             raise InvalidClient("the client is not registered")
-        check_signature(signed, header, client)
         if client.disabled_at is not None:
             raise InvalidClient("the client is disabled")
-        expiry = check_claims(claims, token_url, time.time() if now is None else now)
+        check_header(header, client)
+        check_signature(signed, header, await list_keys(documents, client, header["kid"]))
+        expiry = check_claims(claims, token_url, time.time())
         with reaching_database():
-            if not await use_assertion(database, client_id, claims["jti"], expiry):
+            if not await use_assertion(database, client_id, claims["jti"], expiry + retention):
                 raise InvalidClient("the jti was used before")
     except InvalidClient as refusal:
         logger.info("Assertion of client %s refused: %s", client_id or "(unknown)", refusal.reason)
@@ -83,15 +96,31 @@ def check_subject(claims: dict[str, Any]) -> str:
     return issuer
 
 
-def check_signature(signed: jws.CompactSignature, header: dict[str, Any], client: RegisteredClient) -> None:
-    """That one registered key signed it, with the algorithm of that key."""
+def check_header(header: dict[str, Any], client: RegisteredClient) -> None:
+    """That the header names a key and nothing that would lead elsewhere."""
     if unknown := set(header) - HEADER:
-        raise InvalidClient(f"the header holds {len(unknown)} parameters beside alg, kid and typ")
+        raise InvalidClient(f"the header holds {len(unknown)} parameters beside alg, kid, typ and jku")
     # SMART fixes typ to JWT; libraries that leave it out are let in, since iss, aud and jti tell the purpose.
     if header.get("typ", "JWT") != "JWT":
         raise InvalidClient("typ is not JWT")
-    kid = header.get("kid")
-    matching = [each for each in client.keys if isinstance(kid, str) and each["kid"] == kid]
+    if "jku" in header and (client.jwks_url is None or header["jku"] != client.jwks_url):
+        raise InvalidClient("jku is not the registered URL")
+    if not isinstance(header.get("kid"), str):
+        raise InvalidClient("kid is no text")
+
+
+async def list_keys(documents: RemoteDocuments, client: RegisteredClient, kid: str) -> list[dict[str, Any]]:
+    """The client's keys with this ``kid``, from the registry or from where it publishes them."""
+    if client.jwks_url is None:
+        return [each for each in client.keys if each["kid"] == kid]
+    try:
+        return await find_keys(documents, client.jwks_url, kid)
+    except OutboundFailure as error:
+        raise InvalidClient("the registered JWKS URL gives no keys") from error
+
+
+def check_signature(signed: jws.CompactSignature, header: dict[str, Any], matching: list[dict[str, Any]]) -> None:
+    """That one registered key signed it, with the algorithm of that key."""
     if len(matching) != 1:
         raise InvalidClient("kid does not name exactly one registered key")
     try:
@@ -142,13 +171,12 @@ def read_time(claims: dict[str, Any], name: str) -> float | None:
     return cast(float, value)
 
 
-async def use_assertion(database: asyncpg.Pool | Connection, issuer: str, jti: str, expiry: float) -> bool:
+async def use_assertion(database: asyncpg.Pool | Connection, issuer: str, jti: str, until: float) -> bool:
     """Notes that a ``jti`` is used; False where it was already, at whichever replica (RFC 7523, 3, item 7).
 
     Clears away some that have expired: more for each call than it adds, so that the table stays small.
     """
-    # Kept beyond the last moment at which the slowest of the replicas' clocks would still accept it.
-    kept_until = datetime.fromtimestamp(expiry + 2 * LEEWAY + MAX_AHEAD, UTC)
+    kept_until = datetime.fromtimestamp(until, UTC)
     fresh = await database.fetchval(
         """INSERT INTO used_assertion (issuer, jti, expires_at) VALUES ($1, $2, $3)
         ON CONFLICT DO NOTHING RETURNING true""",

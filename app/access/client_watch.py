@@ -19,7 +19,7 @@ STALE_AFTER = 4.5
 """Seconds after which it serves no longer: disabling takes effect within 5 s (access.md, Audit)."""
 PATIENCE = 5.0
 
-ENABLED = "SELECT id, organization, role, scopes, server_makes_tasks FROM client WHERE disabled_at IS NULL"
+ENABLED = "SELECT id, organization, role, scopes, server_makes_tasks, rate FROM client WHERE disabled_at IS NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Standing:
     role: str
     scopes: str
     server_makes_tasks: bool
+    rate: float | None
 
 
 class ClientWatch:
@@ -81,8 +82,5 @@ class ClientWatch:
         except HandoffError as error:
             logger.warning("The list of clients cannot be read: %s", type(error.__cause__).__name__)
             return
-        self._standings = {
-            row["id"]: Standing(row["organization"], row["role"], row["scopes"], row["server_makes_tasks"])
-            for row in rows
-        }
+        self._standings = {client_id: Standing(*standing) for client_id, *standing in rows}
         self._read_at = asked_at

@@ -22,12 +22,17 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ORGANIZATION_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
 COLUMNS = """c.id, c.organization, c.role, c.scopes, c.server_makes_tasks, c.created_at, c.disabled_at,
+    c.jwks_url, c.rate, c.last_token_at,
     ARRAY(SELECT jwk FROM client_key k WHERE k.client_id = c.id ORDER BY k.created_at, k.kid) AS keys"""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """A client as registered. ``scopes`` is text as in a token request; ``keys`` are public JWKs (RFC 7517)."""
+    """A client as registered. ``scopes`` is text as in a token request; ``keys`` are public JWKs (RFC 7517).
+
+    Where there is a ``jwks_url`` the keys are there, and ``keys`` is empty. ``rate`` is requests a second, None for
+    that of the settings. ``last_token_at`` is right to the minute.
+    """
 
     id: str
     organization: str
@@ -37,6 +42,9 @@ class RegisteredClient:
     created_at: datetime
     disabled_at: datetime | None
     keys: tuple[dict[str, Any], ...]
+    jwks_url: str | None
+    rate: float | None
+    last_token_at: datetime | None
 
 
 async def register_client(
@@ -47,38 +55,51 @@ async def register_client(
     role: str,
     scopes: str,
     server_makes_tasks: bool,
-    public_jwk: str | dict[str, Any],
+    public_jwk: str | dict[str, Any] | None = None,
+    jwks_url: str | None = None,
+    rate: float | None = None,
 ) -> None:
-    """Adds a client with its first key (SMART Backend Services 2.2, Registering a client).
+    """Adds a client with its first key, or the URL of its keys (SMART Backend Services 2.2, Registering a client).
 
-    ``organization`` is the id alone. Raises Invalid for what is malformed, Conflict where the name is taken.
+    ``organization`` is the id alone; ``jwks_url`` has been looked at. Raises Invalid for what is malformed, Conflict
+    where the name is taken.
     """
+    if (public_jwk is None) == (jwks_url is None):
+        raise Invalid("A client has a public key, or the URL of its keys")
     if not CLIENT_ID.fullmatch(client_id):
         raise Invalid(f"{client_id!r} is no client id: 1 to 64 letters, digits, dots, underscores and hyphens")
     if not ORGANIZATION_ID.fullmatch(organization):
         raise Invalid(f"{organization!r} is no id of an Organization")
-    try:
-        checked_role = check_role(role)
-    except ValueError as error:
-        raise Invalid(str(error)) from error
+    checked_role = read_role(role)
     granted = format_scopes(parse_scopes(scopes))
-    kid, jwk = normalize_key(public_jwk)
+    key = normalize_key(public_jwk) if public_jwk is not None else None
     async with connection.transaction():
         # ON CONFLICT leaves the caller's transaction usable, which a unique violation would not.
         added = await connection.fetchval(
-            """INSERT INTO client (id, organization, role, scopes, server_makes_tasks)
-            VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING id""",
+            """INSERT INTO client (id, organization, role, scopes, server_makes_tasks, jwks_url, rate)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id""",
             client_id,
             organization,
             checked_role,
             granted,
             server_makes_tasks,
+            jwks_url,
+            rate,
         )
         if added is None:
             raise Conflict(f"There is a client named {client_id} already")
-        await connection.execute(
-            "INSERT INTO client_key (client_id, kid, jwk) VALUES ($1, $2, $3)", client_id, kid, jwk
-        )
+        if key:
+            await connection.execute(
+                "INSERT INTO client_key (client_id, kid, jwk) VALUES ($1, $2, $3)", client_id, *key
+            )
+
+
+def read_role(name: str) -> Role:
+    """The role of this name. Raises Invalid."""
+    try:
+        return check_role(name)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
 
 
 async def list_clients(connection: Connection) -> list[RegisteredClient]:
@@ -106,6 +127,9 @@ def read_client(row: asyncpg.Record) -> RegisteredClient:
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
         keys=tuple(json.loads(each) for each in row["keys"]),
+        jwks_url=row["jwks_url"],
+        rate=row["rate"],
+        last_token_at=row["last_token_at"],
     )
 
 
@@ -153,6 +177,15 @@ async def enable_client(connection: Connection, client_id: str) -> None:
     changed = await connection.fetchval(ENABLE, client_id, DISABLED)
     if changed is None:
         raise NotFound(f"There is no client named {client_id}")
+
+
+async def note_token(database: asyncpg.Pool, client_id: str) -> None:
+    """Notes that a client gets a token now; a row that was written a minute ago is left as it is."""
+    await database.execute(
+        """UPDATE client SET last_token_at = clock_timestamp()
+        WHERE id = $1 AND (last_token_at IS NULL OR last_token_at < clock_timestamp() - interval '1 minute')""",
+        client_id,
+    )
 
 
 def generate_key() -> tuple[str, str]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import asyncpg
 
 from app.access.assertions import check_assertion
+from app.access.clients import note_token, reaching_database
 from app.access.oauth_errors import InvalidClient, InvalidScope, OAuthRefusal, UnsupportedGrantType
+from app.access.remote_documents import RemoteDocuments
 from app.access.scopes import format_scopes, narrow_scopes, parse_scopes
 from app.access.tokens import issue_token
 from app.audit.access import note_client
@@ -41,6 +43,7 @@ class TokenAnswer:
 
 async def grant(
     pool: asyncpg.Pool,
+    documents: RemoteDocuments,
     secret_key: bytes,
     public_url: str,
     settings: Settings,
@@ -53,7 +56,7 @@ async def grant(
     Raises OAuthRefusal and its kinds; Unavailable where the database cannot be asked.
     """
     assertion = read_assertion(form)
-    client = await check_assertion(pool, assertion, token_url)
+    client = await check_assertion(pool, documents, assertion, token_url, retention=settings.jti_retention)
     # RFC 7521, 4.2: client_id is not needed, but must name the client of the assertion.
     if form.get("client_id", client.id) != client.id:
         refusal = InvalidClient("client_id is not the subject of the assertion")
@@ -66,6 +69,8 @@ async def grant(
     except Invalid as error:
         raise InvalidScope(error.diagnostics) from error
     scope = format_scopes(granted)
+    with reaching_database():
+        await note_token(pool, client.id)
     token = issue_token(secret_key, public_url, client, scope, settings.token_lifetime, time.time())
     return TokenAnswer(token, settings.token_lifetime, scope)
 

@@ -2,37 +2,47 @@
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from app.core.errors import TooManyRequests
+
+BURST_SECONDS = 5.0
+MOST = 10_000
 
 
 class RateLimiter:
     """A token bucket for each client, in one process.
 
-    ``rate`` is requests a second (0 lets everything pass), ``burst`` how many may come at once after a pause. Only
-    clients that have been authenticated get a bucket, so there are no more of them than are registered.
+    ``rate`` is requests a second (0 lets everything pass), ``burst`` how many may come at once after a pause. Of
+    buckets there are ``MOST`` at the most: the one that was not asked for longest goes first.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._burst = float(burst)
         self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, client_id: str) -> None:
-        """Counts one request. Raises TooManyRequests, which says after how many seconds the next one passes."""
-        if not self._rate:
+    def take(self, client_id: str, own_rate: float | None = None) -> None:
+        """Counts one request, by ``own_rate`` where a client has one, whose burst is then what it may do in 5 s.
+
+        Raises TooManyRequests, which says after how many seconds the next one passes.
+        """
+        rate, burst = (self._rate, self._burst) if own_rate is None else (own_rate, max(1.0, own_rate * BURST_SECONDS))
+        if not rate:
             return
         now = self._clock()
-        left, since = self._buckets.get(client_id, (self._burst, now))
-        left = min(self._burst, left + (now - since) * self._rate)
+        left, since = self._buckets.pop(client_id, (burst, now))
+        left = min(burst, left + (now - since) * rate)
+        if len(self._buckets) >= MOST:
+            self._buckets.popitem(last=False)
         if left < 1:
             # A refused request costs nothing: who waits as told gets through.
             self._buckets[client_id] = (left, now)
-            wait = math.ceil((1 - left) / self._rate)
+            wait = math.ceil((1 - left) / rate)
             raise TooManyRequests(
-                f"This client sends more than {self._rate:g} requests a second; wait {wait} s",
+                f"This client sends more than {rate:g} requests a second; wait {wait} s",
                 headers={"Retry-After": str(wait)},
             )
         self._buckets[client_id] = (left - 1, now)

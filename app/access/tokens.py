@@ -147,7 +147,7 @@ def recognize(claims: dict[str, Any], standing: Standing) -> Known:
         role = check_role(standing.role)
     except (Invalid, ValueError) as error:
         raise challenge("The client's scopes have changed since this token was issued: get another") from error
-    caller = Caller(claims["sub"], standing.organization, role, permissions, standing.server_makes_tasks)
+    caller = Caller(claims["sub"], standing.organization, role, permissions, standing.server_makes_tasks, standing.rate)
     return Known(claims, caller, standing)
 
 

@@ -108,6 +108,12 @@ def note_target(resource_type: str, resource_id: str) -> None:
         access.target = replace(access.target, type=resource_type, id=resource_id)
 
 
+def note_interaction_of(name: str) -> None:
+    """Whom an operator's request or command is about, where that is no resource: the name of a client that is there."""
+    if access := UNDER_WAY.get():
+        access.target = replace(access.target, interaction=f"{access.target.interaction} {name}")
+
+
 def note_recorded() -> None:
     """That the trail holds it: nobody records it once more."""
     if access := UNDER_WAY.get():

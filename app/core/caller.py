@@ -15,7 +15,8 @@ class Caller:
     """A registered client, acting for exactly one organisation (access.md, Callers).
 
     ``organization`` is the id alone, without ``Organization/``. ``permissions`` maps a resource type, or
-    ``*``, to the letters of SMART scopes v2 granted for it.
+    ``*``, to the letters of SMART scopes v2 granted for it. ``rate`` is requests a second, None for that of the
+    settings.
     """
 
     client_id: str
@@ -23,6 +24,7 @@ class Caller:
     role: Role
     permissions: tuple[tuple[str, frozenset[str]], ...]
     server_makes_tasks: bool = False
+    rate: float | None = None
 
     def may(self, resource_type: str, letter: Letter) -> bool:
         """Whether a granted scope covers this interaction on this type."""

@@ -21,6 +21,7 @@ from app.core.errors import HandoffError
 
 LARGEST_ANSWER = 2_048
 LARGEST_HEAD = 65_536
+KEPT_HEADERS = frozenset({b"retry-after", b"cache-control", b"expires", b"date", b"age"})
 IDLE_SECONDS = 4.0
 """Less than the 5 s after which common servers (Node.js, uvicorn) close: a request must not meet a closing one."""
 PORTS = {"http": 80, "https": 443}
@@ -37,11 +38,19 @@ class OutboundFailure(HandoffError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; ``text`` is the first 2 kB."""
+    """What came back; ``text`` is its beginning, the first 2 kB where the client was not made for more.
+
+    ``headers`` are those of ``KEPT_HEADERS`` that came, by their names in lower case.
+    """
 
     status: int
     text: str
-    retry_after: str | None
+    headers: Mapping[str, str]
+
+    @property
+    def retry_after(self) -> str | None:
+        """When to come again (RFC 9110, 10.2.3)."""
+        return self.headers.get("retry-after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +75,20 @@ class Exchange(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.answer: asyncio.Future[Answer] | None = None
         self.expiry: asyncio.TimerHandle | None = None
-        self.wait: str | None = None
+        self.headers: dict[str, str] = {}
+        self.largest = LARGEST_ANSWER
         self.reusable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
 
-    def send(self, request: bytes) -> asyncio.Future[Answer]:
-        """Sends a whole request; the future fails with OutboundFailure where no whole answer comes."""
+    def send(self, request: bytes, largest: int = LARGEST_ANSWER) -> asyncio.Future[Answer]:
+        """Sends a whole request; the future fails with OutboundFailure where no whole answer comes.
+
+        Of the answer's body ``largest`` bytes are read.
+        """
         self.reusable = self.headed = self.framed = False
-        self.size, self.text, self.wait = 0, b"", None
+        self.size, self.text, self.headers, self.largest = 0, b"", {}, largest
         self.parser = httptools.HttpResponseParser(self)
         self.answer = asyncio.get_running_loop().create_future()
         if self.transport is None or self.transport.is_closing():
@@ -94,14 +107,14 @@ class Exchange(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self.fail(f"what came is no HTTP answer ({type(error).__name__})")
         if self.size > LARGEST_HEAD:
-            # The body ends at 2 kB: what goes on for so long is a head, or a chunk's extension or trailer.
+            # The body ends before: what goes on for so long is a head, or a chunk's extension or trailer.
             self.fail("the head of the answer is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser, as the methods below."""
         lowered = name.lower()
-        if lowered == b"retry-after":
-            self.wait = value.decode("latin-1")
+        if lowered in KEPT_HEADERS:
+            self.headers[lowered.decode()] = value.decode("latin-1")
         self.framed = self.framed or lowered in (b"content-length", b"transfer-encoding")
 
     def on_headers_complete(self) -> None:
@@ -109,19 +122,19 @@ class Exchange(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self.text += body
-        if len(self.text) >= LARGEST_ANSWER:
+        if len(self.text) >= self.largest:
             self.finish()
 
     def on_message_complete(self) -> None:
         if self.parser.get_status_code() >= 200 and self.answer is not None and not self.answer.done():
             self.reusable = bool(self.parser.should_keep_alive())
             self.finish()
-        self.framed, self.wait = False, None  # an interim answer (1xx) comes before the one that counts
+        self.framed, self.headers = False, {}  # an interim answer (1xx) comes before the one that counts
 
     def finish(self) -> None:
         if self.answer is not None and not self.answer.done():
-            shown = self.text[:LARGEST_ANSWER].decode(errors="replace").replace("\0", "")
-            self.answer.set_result(Answer(self.parser.get_status_code(), shown, self.wait))
+            shown = self.text[: self.largest].decode(errors="replace").replace("\0", "")
+            self.answer.set_result(Answer(self.parser.get_status_code(), shown, self.headers))
 
     def fail(self, reason: str) -> None:
         if self.answer is not None and not self.answer.done():
@@ -176,15 +189,21 @@ class Outbound:
 
     There is nothing to switch off: no cookies shared between receivers, no redirects, no proxies or passwords from the
     environment. Names are resolved in threads of its own: a name server that is silent must not take those that others
-    need. ``connect_seconds`` is for one address of a name, so that there is time left for its next one. ``proxy`` is
-    ``http://[user:password@]host:port``: the operator's own, so that its address is not asked about, and told the
-    address that was checked, so that it looks up no name again.
+    need. ``largest`` is how many bytes of an answer are read. ``connect_seconds`` is for one address of a name, so that
+    there is time left for its next one. ``proxy`` is ``http://[user:password@]host:port``: the operator's own, so that
+    its address is not asked about, and told the address that was checked, so that it looks up no name again.
     """
 
     def __init__(
-        self, allowed: tuple[Network, ...], connections: int, connect_seconds: float, proxy: str | None
+        self,
+        allowed: tuple[Network, ...],
+        connections: int,
+        connect_seconds: float,
+        proxy: str | None,
+        largest: int = LARGEST_ANSWER,
     ) -> None:
         self._allowed = allowed
+        self._largest = largest
         self._connect_seconds = connect_seconds
         self._proxy = urlsplit(proxy) if proxy else None
         self._most_idle = connections
@@ -215,7 +234,7 @@ class Outbound:
             async with asyncio.timeout(deadline):
                 exchange = self._take(origin) or await self._connect(origin)
                 try:
-                    return await exchange.send(request)
+                    return await exchange.send(request, self._largest)
                 finally:
                     self._give_back(origin, exchange)
         except TimeoutError:
@@ -348,7 +367,12 @@ def build_request(method: str, origin: Origin, target: str, headers: Mapping[str
 
 
 def open_outbound(
-    allowed: tuple[Network, ...], connections: int, *, connect_seconds: float = 5.0, proxy: str | None = None
+    allowed: tuple[Network, ...],
+    connections: int,
+    *,
+    connect_seconds: float = 5.0,
+    proxy: str | None = None,
+    largest: int = LARGEST_ANSWER,
 ) -> Outbound:
     """The client, to be entered."""
-    return Outbound(allowed, connections, connect_seconds, proxy)
+    return Outbound(allowed, connections, connect_seconds, proxy, largest)

@@ -77,6 +77,13 @@ class Settings(BaseSettings):
     default_count: int = Field(default=20, description="Page size where _count is absent.")
     statement_timeout: float = Field(default=5.0, description="Seconds before a database statement is given up.")
     token_lifetime: int = Field(default=300, ge=30, le=300, description="Seconds an access token lives.")
+    jti_retention: int = Field(
+        default=360,
+        ge=360,
+        le=31_536_000,
+        description="Seconds after its end for which a client's assertion is remembered, so that it is never taken "
+        "again; some that are older are cleared away at each token.",
+    )
     rate_limit: float = Field(
         default=200, ge=0, description="Requests a second that one client may make of one web process; 0 is no limit."
     )
@@ -101,9 +108,12 @@ class Settings(BaseSettings):
     )
     webhook_allowed_networks: str = Field(
         default="",
-        description="Networks (CIDR, comma-separated) to which webhooks may go although they are private or loopback.",
+        description="Networks (CIDR, comma-separated) to which webhooks may go, and from which JWKS URLs and identity "
+        "providers may be asked, although they are private or loopback.",
     )
-    webhook_allow_http: bool = Field(default=False, description="Whether webhook endpoints may use plain http.")
+    webhook_allow_http: bool = Field(
+        default=False, description="Whether webhook endpoints, JWKS URLs and identity providers may use plain http."
+    )
     webhook_retry_schedule: str = Field(
         default="0,5,300,1800,7200,18000,36000,50400,72000,86400",
         description="Seconds between attempts, comma-separated; after the last the delivery is a dead letter.",

@@ -3,14 +3,12 @@
 import base64
 import secrets
 from collections.abc import Sequence
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.core.addresses import may_connect, parse_networks
 from app.core.database import Connection
 from app.core.errors import BusinessRule, HandoffError, NotFound, Unprocessable
+from app.core.outbound_url import find_fault
 from app.core.secrets import decrypt_secret, encrypt_secret
 from app.core.settings import Settings
 from app.delivery.terms import Terms
@@ -20,7 +18,6 @@ CRITERIA = "urn:warm-handoff:webhook"
 PURPOSE = "webhook secret"
 PREFIX = "whsec_"
 SECRET_BYTES = 32
-LONGEST_URL = 2_000
 WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
@@ -43,29 +40,9 @@ WHERE w.id = $1 AND w.url <> $2 AND d.webhook_id = w.id AND d.state = 'queued' A
 
 
 def check_endpoint(url: str, settings: Settings, where: str = WHERE) -> None:
-    """Raises Unprocessable, with the FHIRPath ``where``, where webhooks may not go to this address.
-
-    A name is checked again, by its address, at each connection: what it resolves to may change.
-    """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise Unprocessable(f"{url!r} is not a URL", (where,)) from None
-    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url or not parts.hostname:
-        raise Unprocessable("The endpoint is not a URL of at most 2,000 plain characters", (where,))
-    if parts.username is not None or parts.password is not None or parts.fragment or port == 0:
-        raise Unprocessable("The endpoint holds a name, a password, a fragment or port 0", (where,))
-    if parts.scheme != "https" and not (parts.scheme == "http" and settings.webhook_allow_http):
-        raise Unprocessable("The endpoint must be https (HANDOFF_WEBHOOK_ALLOW_HTTP allows http)", (where,))
-    try:
-        ip_address(parts.hostname)
-    except ValueError:
-        return
-    if not may_connect(parts.hostname, parse_networks(settings.webhook_allowed_networks)):
-        raise Unprocessable(
-            "The endpoint's address is private or reserved (HANDOFF_WEBHOOK_ALLOWED_NETWORKS allows networks)", (where,)
-        )
+    """Raises Unprocessable, with the FHIRPath ``where``, where webhooks may not go to this address."""
+    if fault := find_fault(url, settings, "The endpoint"):
+        raise Unprocessable(fault, (where,))
 
 
 async def add_webhook(

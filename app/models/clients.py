@@ -1,15 +1,18 @@
-"""Registered clients, their public keys, and the assertions that they have used (access.md, Callers)."""
+"""Registered clients, their public keys, the assertions that they have used, and who is signed in (access.md)."""
 
 from datetime import datetime
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Text, text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 from app.models.resources import instant, key_text
 
 
 class Client(SQLModel, table=True):
-    """A program that acts for one organisation."""
+    """A program that acts for one organisation.
+
+    Its keys stand in ``client_key``, or at ``jwks_url``; ``rate`` is requests a second, where it has one of its own.
+    """
 
     __tablename__ = "client"
 
@@ -20,6 +23,9 @@ class Client(SQLModel, table=True):
     server_makes_tasks: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
     disabled_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
+    jwks_url: str | None = Field(sa_column=Column(Text, nullable=True))
+    rate: float | None = Field(sa_column=Column(Double, nullable=True))
+    last_token_at: datetime | None = Field(sa_column=Column(instant(), nullable=True))
 
 
 class ClientKey(SQLModel, table=True):
@@ -41,4 +47,19 @@ class UsedAssertion(SQLModel, table=True):
 
     issuer: str = Field(sa_column=Column(key_text(), primary_key=True))
     jti: str = Field(sa_column=Column(key_text(), primary_key=True))
+    expires_at: datetime = Field(sa_column=Column(instant(), nullable=False))
+
+
+class SignedIn(SQLModel, table=True):
+    """A person's session: ``id`` is the hash of what the cookie holds, ``claim`` what the settings' mapping goes by."""
+
+    __tablename__ = "signed_in"
+    __table_args__ = (Index("signed_in_expiry", "expires_at"),)
+
+    id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    issuer: str = Field(sa_column=Column(key_text(), nullable=False))
+    subject: str = Field(sa_column=Column(key_text(), nullable=False))
+    claim: str = Field(sa_column=Column(key_text(), nullable=False))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
     expires_at: datetime = Field(sa_column=Column(instant(), nullable=False))

@@ -29,6 +29,7 @@ async def token(request: Request) -> Response:
         form = await read_form(request)
         answer = await grant(
             state.pool,
+            state.documents,
             state.secret_key,
             state.public_url,
             state.settings,

@@ -91,7 +91,7 @@ class Recorder:
                     state = scope["app"].state
                     caller = await state.verifier.authenticate(given)
                     access.note_client(caller.client_id, caller.organization, caller.role)
-                    state.limiter.take(caller.client_id)
+                    state.limiter.take(caller.client_id, caller.rate)
                 except TooManyRequests:
                     crowded = True
                 except HandoffError:

@@ -63,7 +63,7 @@ async def find_caller(request: Request) -> Caller:
     state = request.app.state
     caller: Caller = await state.verifier.authenticate(request.headers.get("authorization"))
     note_client(caller.client_id, caller.organization, caller.role)
-    state.limiter.take(caller.client_id)
+    state.limiter.take(caller.client_id, caller.rate)
     return caller
 
 

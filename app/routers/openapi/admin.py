@@ -1,5 +1,6 @@
 """Operators' REST in the OpenAPI document: webhooks and their deliveries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,11 @@ PAGE: Json = {"deliveries": [UNDELIVERED], "next": None}
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: what it does, by which right on Subscription, what it takes and answers with which example."""
+    """One operation: what it does, what it takes and answers with which example.
+
+    ``letter`` is the right on Subscription that it takes; without one it takes the role admin. An ``answer`` of nothing
+    has no body.
+    """
 
     method: str
     path: str
@@ -66,21 +71,21 @@ class Operation:
     parameters: tuple[str, ...] = ()
     status: str = "200"
     errors: tuple[int, ...] = ()
+    tag: str = "Delivery"
 
     def build(self) -> Json:
         """The operation as the document has it."""
+        told: Json = {"description": self.summary}
+        if self.answer:
+            told["content"] = {JSON: {"schema": refer(self.answer), "example": self.example}}
         built: Json = {
-            "tags": ["Delivery"],
+            "tags": [self.tag],
             "operationId": self.name,
             "summary": self.summary,
-            "security": secure(f"system/Subscription.{self.letter}"),
-            "responses": {
-                self.status: {
-                    "description": self.summary,
-                    "content": {JSON: {"schema": refer(self.answer), "example": self.example}},
-                },
-                **fail((400, 401, 403, 503, *self.errors)),
-            },
+            "security": secure(f"system/Subscription.{self.letter}")
+            if self.letter
+            else [{"oauth2": []}, {"bearer": []}],
+            "responses": {self.status: told, **fail((400, 401, 403, 503, *self.errors))},
         }
         if self.body:
             content = {JSON: {"schema": refer(self.body), "example": self.sent}}
@@ -206,10 +211,10 @@ OPERATIONS = (
 )
 
 
-def build_admin_paths() -> dict[str, Json]:
+def build_admin_paths(operations: Iterable[Operation] = OPERATIONS) -> dict[str, Json]:
     """Path, method, operation."""
     paths: dict[str, Json] = {}
-    for each in OPERATIONS:
+    for each in operations:
         paths.setdefault(each.path, {})[each.method] = each.build()
     return paths
 
@@ -220,6 +225,7 @@ def build_admin_parameters() -> Json:
         "webhook": ("Of this webhook alone: its id.", {"type": "string"}),
         "limit": ("Most deliveries on a page.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
         "before": ("With ids below this one: the address of the next page has it.", {"type": "integer", "minimum": 1}),
+        "kid": ("Which key.", {"type": "string"}),
         "drop": ("Also where deliveries are queued for it.", {"enum": ["true", "false"]}),
     }
     return {

@@ -21,6 +21,7 @@ TAGS = {
     "System": "All types together: batch, transaction, history, and what the server can do.",
     "OAuth": "How a client gets an access token (SMART Backend Services).",
     "Delivery": "Webhooks and what is under way to them: for the operator all, for an organisation its own.",
+    "Registry": "The register of clients, for the operator alone.",
     "Operations": "Whether the server lives and is ready.",
     "Documentation": "This document, and the page that shows it.",
 }

@@ -31,6 +31,9 @@ CLIENT = RegisteredClient(
     datetime(2026, 1, 1, tzinfo=UTC),
     None,
     (),
+    None,
+    None,
+    None,
 )
 
 
@@ -48,14 +51,14 @@ class Clients:
     async def acquire(self) -> AsyncIterator["Clients"]:
         yield self
 
-    async def fetch(self, query: str) -> list[dict[str, Any]]:
+    async def fetch(self, query: str) -> list[list[Any]]:
         self.queries += 1
         await self.open.wait()
         self.answered += 1
         if self.broken:
             raise self.broken
-        names = ("id", "organization", "role", "scopes", "server_makes_tasks")
-        return [{name: getattr(each, name) for name in names} for each in self.clients if each.disabled_at is None]
+        names = ("id", "organization", "role", "scopes", "server_makes_tasks", "rate")
+        return [[getattr(each, name) for name in names] for each in self.clients if each.disabled_at is None]
 
 
 class Clock:

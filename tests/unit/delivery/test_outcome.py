@@ -31,20 +31,20 @@ SCHEDULE = parse_schedule("0,10,100")
     ],
 )
 def test_states(status: int, attempts: int, age: float, state: str) -> None:
-    result = judge_answer(Answer(status, "", None), attempts, age, SCHEDULE, 5)
+    result = judge_answer(Answer(status, "", {}), attempts, age, SCHEDULE, 5)
     assert result.state == state
     assert result.status == status
 
 
 def test_delays_follow_the_schedule_with_jitter() -> None:
-    first = judge_answer(Answer(500, "", None), 1, 0, SCHEDULE, 5)
+    first = judge_answer(Answer(500, "", {}), 1, 0, SCHEDULE, 5)
     second = judge_silence("no answer", 2, SCHEDULE, 5)
     assert 9 <= first.delay <= 11
     assert 90 <= second.delay <= 110
 
 
 def test_a_client_error_is_tried_for_an_hour_at_most() -> None:
-    result = judge_answer(Answer(400, "", None), 2, 3_590, SCHEDULE, 5)
+    result = judge_answer(Answer(400, "", {}), 2, 3_590, SCHEDULE, 5)
     assert result.delay == 10
 
 
@@ -67,9 +67,9 @@ def test_retry_after(header: str | None, seconds: float) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_only_lengthens_the_schedule(status: int) -> None:
     """Many answer 0 or 1 while they restart: the schedule must not be used up in a second."""
-    assert judge_answer(Answer(status, "", "0"), 1, 0, SCHEDULE, 5).delay >= 9
-    assert judge_answer(Answer(status, "", "60"), 1, 0, SCHEDULE, 5).delay == 60
-    assert judge_answer(Answer(status, "", "99999"), 1, 0, SCHEDULE, 5).delay == 3_600
+    assert judge_answer(Answer(status, "", {"retry-after": "0"}), 1, 0, SCHEDULE, 5).delay >= 9
+    assert judge_answer(Answer(status, "", {"retry-after": "60"}), 1, 0, SCHEDULE, 5).delay == 60
+    assert judge_answer(Answer(status, "", {"retry-after": "99999"}), 1, 0, SCHEDULE, 5).delay == 3_600
 
 
 def test_retry_after_a_date() -> None:
