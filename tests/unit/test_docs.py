@@ -19,7 +19,7 @@ DECISION = re.compile(r"docs/decisions/[\w-]+\.md")
 SETTING = re.compile(r"\bHANDOFF_[A-Z_]*[A-Z]\b(?!_)")
 FOR_TESTS = {"HANDOFF_TEST_DATA", "HANDOFF_TEST_DATABASE_URL"}
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)\)")
-COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook |delivery )?[a-z]+)\b")
+COMMAND = re.compile(r"`?(?:\.venv/bin/)?handoff ((?:db |client |webhook |delivery )?[a-z]+(?:-[a-z]+)*)\b")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 TARGET = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)$", re.MULTILINE)
 
