@@ -25,17 +25,11 @@ def test_nothing_that_was_proved_went_wrong() -> None:
 
 
 def test_the_table_adds_up_the_parts_of_one_proof() -> None:
-    def part(result: str, **counts: int) -> Row:
-        return {
-            "test": "t",
-            "what": "kill -9",
-            "result": result,
-            "seconds": 60,
-            "counts": {"seeds": 10, "kill -9": 20, **counts},
-        }
+    def part(*, passed: bool, **counts: int) -> Row:
+        return {"test": "t", "passed": passed, "seconds": 60, "proved": {"x": {"seeds": 1, "kill -9": 20, **counts}}}
 
-    text = show([part(GOOD), part(GOOD, blows=1)])
-    assert "| kill -9 | seeds 20, kill -9 40, blows 1 | nothing wrong |" in text
+    text = show([part(passed=True), part(passed=True, blows=1)])
+    assert "| x | seeds 2, kill -9 40, blows 1 | nothing wrong |" in text
     assert "Points of kill -9: 40." in text
     assert f"`{take_digest()}`" in text
-    assert "failed, nothing wrong" in show([part(GOOD), part("failed")])
+    assert "| `t` | | failed |" in show([part(passed=True), part(passed=False)])
