@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ def main() -> None:
     """Runs until SIGTERM or SIGINT; started by `serve`, by `handoff worker`, or alone, any number of them."""
     watch_parent()
     settings = Settings()
+    os.nice(settings.worker_nice)
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
         uvloop.run(run_worker(settings))

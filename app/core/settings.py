@@ -148,6 +148,13 @@ class Settings(BaseSettings):
         description="An egress proxy for webhooks, http://[user:password@]host:port. It is asked (CONNECT) for the "
         "very address that was checked, never for a name.",
     )
+    worker_nice: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="By how much the worker leaves the CPU to the web processes of its machine (nice); 0 for not at "
+        "all.",
+    )
     max_subscriptions: int = Field(
         default=100, ge=0, description="Most Subscriptions and webhooks of one organisation, those that are off too."
     )

@@ -241,6 +241,18 @@ async def claim_due(
     return [Claim(*row) for row in rows]
 
 
+SHORTEN = """
+UPDATE delivery SET leased_until = clock_timestamp() + make_interval(secs => $1)
+WHERE state = 'queued' AND leased_until > clock_timestamp() + make_interval(secs => $1)
+"""
+"""Whoever holds one has held it from before now: what was to end later was written by a clock since set back."""
+
+
+async def shorten_leases(pool: asyncpg.Pool, lease_seconds: float) -> None:
+    """No lease ends later than one that began now."""
+    await pool.execute(SHORTEN, lease_seconds)
+
+
 Ended = tuple[Claim, Result]
 
 

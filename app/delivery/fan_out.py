@@ -44,8 +44,8 @@ SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM made)
 lock; so the order of ids is the order of commits as far as order is promised."""
 
 
-async def fan_out(connection: Connection) -> tuple[int, int]:
-    """(events taken, deliveries made) of one batch; nothing while another worker is at it.
+async def fan_out(connection: Connection, most: int = BATCH) -> tuple[int, int]:
+    """(events taken, deliveries made) of one batch of at most ``most`` events; nothing while another worker is at it.
 
     The lock lasts as long as the transaction: a worker that hangs or dies is nobody's dispatcher for longer. The batch
     is a statement of its own, so that it sees what the dispatcher before it has committed.
@@ -53,5 +53,5 @@ async def fan_out(connection: Connection) -> tuple[int, int]:
     async with connection.transaction():
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", DISPATCHER_LOCK):
             return 0, 0
-        row: Any = await connection.fetchrow(FAN_OUT, BATCH)
+        row: Any = await connection.fetchrow(FAN_OUT, most)
         return int(row[0]), int(row[1])

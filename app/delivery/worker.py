@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -18,9 +19,9 @@ from app.core.settings import Settings
 from app.core.smtp import find_smtp_server
 from app.delivery.channels.mail import Mail
 from app.delivery.channels.rest_hook import RestHook
-from app.delivery.claim import NO_LIMITS, SUSPECT_ATTEMPTS, Claim, Limits, claim_due
+from app.delivery.claim import NO_LIMITS, SUSPECT_ATTEMPTS, Claim, Limits, claim_due, shorten_leases
 from app.delivery.clock import Clock
-from app.delivery.fan_out import fan_out
+from app.delivery.fan_out import BATCH, fan_out
 from app.delivery.follow import Follow
 from app.delivery.handshake import greet_requested
 from app.delivery.heartbeat import AT_ONCE, beat_silent
@@ -35,6 +36,8 @@ EVENTS = "handoff_event"
 DELIVERIES = "handoff_delivery"
 POLL = 1.0
 """Seconds between looks without a hint: NOTIFY is one, and hints get lost."""
+STEP = 1.0
+"""Seconds by which the database's clock goes back before its leases are looked at."""
 FEW = 50
 LINGER = 0.01
 """Seconds between a hint and the batch that it asks for."""
@@ -117,6 +120,8 @@ class Worker:
     under_way: Counter[str] = field(default_factory=Counter)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     suspects: int = 0
+    batch: int = BATCH
+    offset: float | None = None
 
     async def greet(self) -> bool:
         """Carries out handshakes, as they are asked for; whether there may be more."""
@@ -127,8 +132,17 @@ class Worker:
 
     async def keep_time(self) -> bool:
         """Sends heartbeats, and ends what was to end; whether there may be more."""
+        await self.watch_clock()
         await end_due(self.pool)
         return await beat_silent(self.sender) >= AT_ONCE
+
+    async def watch_clock(self) -> None:
+        """Where the database's clock was set back, or may have been before this worker began, leases end in time."""
+        now: datetime = await self.pool.fetchval("SELECT clock_timestamp()")
+        offset = now.timestamp() - time.monotonic()
+        if self.offset is None or offset < self.offset - STEP:
+            await shorten_leases(self.pool, self.sender.lease)
+        self.offset = offset
 
     async def follow(self) -> bool:
         """Holds new versions against the searches that Subscriptions follow."""
@@ -143,6 +157,10 @@ class Worker:
             try:
                 async with self.pool.acquire() as connection:
                     await self.dispatch_on(connection)
+            except asyncpg.QueryCanceledError:
+                # Many webhooks want each event, or the machine is busy: with fewer at a time it goes on.
+                self.batch = max(1, self.batch // 4)
+                logger.warning("The dispatcher took too long: it goes on with %d events at a time", self.batch)
             except DATABASE_AWAY as error:
                 logger.warning("The database is away from the dispatcher: %s", type(error).__name__)
                 await wait_for(self.events_came, POLL)
@@ -166,11 +184,13 @@ class Worker:
             await connection.add_listener(channel, hear)
         try:
             while not self.stop.is_set():
-                events, deliveries = await fan_out(connection)
+                most = self.batch
+                events, deliveries = await fan_out(connection, most)
+                self.batch = min(2 * most, BATCH)
                 if deliveries:
                     self.deliveries_due.set()
                     await connection.execute("SELECT pg_notify($1, '')", DELIVERIES)
-                if events < FEW:
+                if events < min(FEW, most):
                     await wait_for(self.events_came, POLL)
                     # Commits come in company: a batch costs the same for one as for several.
                     await asyncio.sleep(LINGER)

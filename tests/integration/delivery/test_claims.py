@@ -3,12 +3,21 @@
 from collections import Counter
 
 import asyncpg
+import pytest
 
 from app.core.settings import Settings
 from app.delivery.claim import Result, claim_due, finish
 from app.delivery.fan_out import fan_out
 from app.delivery.replay import Replay, pause_webhook, replay
-from tests.integration.delivery.test_delivery import emit, make_task, make_webhook, until_lease_ends
+from tests.integration.delivery.receiver import Receiver
+from tests.integration.delivery.test_delivery import (
+    delivering,
+    emit,
+    make_task,
+    make_webhook,
+    until_lease_ends,
+    until_states,
+)
 
 
 async def test_what_waits_behind_a_failed_head_is_not_due_before_it(pool: asyncpg.Pool, settings: Settings) -> None:
@@ -23,6 +32,23 @@ async def test_what_waits_behind_a_failed_head_is_not_due_before_it(pool: asyncp
         await emit(pool, "t", "three")
         await fan_out(connection)
     assert await pool.fetchval("SELECT count(*) FROM delivery WHERE due_at > now() + interval '59 minutes'") == 3
+
+
+async def test_a_lease_of_a_clock_since_set_back_ends_in_time(
+    pool: asyncpg.Pool, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker has died; what it held must not wait for an hour that the database's clock goes through twice."""
+    monkeypatch.setattr("app.delivery.worker.LEASE_MARGIN", 0.0)
+    quick = settings.model_copy(update={"webhook_lease": 3.0, "webhook_timeout": 1.0})
+    await make_webhook(pool, quick, receiver.url)
+    await make_task(pool, "t")
+    await emit(pool, "t", "one")
+    async with pool.acquire() as connection:
+        await fan_out(connection)
+        assert await claim_due(connection, 10, lease_seconds=3_600, busy={}, most_each=10)
+    async with delivering(pool, quick):
+        await until_states(pool, ["delivered"])
+    assert [row[0] for row in await pool.fetch("SELECT number FROM attempt ORDER BY number")] == [1, 2]
 
 
 async def test_no_webhook_takes_more_than_its_hands(pool: asyncpg.Pool, settings: Settings) -> None:

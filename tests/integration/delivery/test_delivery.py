@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from app.core.data_dir import load_secret_key
+from app.core.database import Connection
 from app.core.settings import Settings
 from app.delivery.claim import Result, claim_due, finish
 from app.delivery.fan_out import fan_out
@@ -112,6 +113,30 @@ async def test_signed_and_in_order_with_two_workers(pool: asyncpg.Pool, quick: S
     for each in came:
         verified = Webhook(secret).verify(each.body.decode(), each.headers)
         assert verified["links"] == {"task": f"http://handoff.test/fhir/{verified['task']}"}
+
+
+async def test_a_dispatcher_that_takes_too_long_goes_on_with_fewer(
+    pool: asyncpg.Pool, quick: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def fan_out_slowly(connection: Connection, most: int) -> tuple[int, int]:
+        asked.append(most)
+        if most > 4:
+            await connection.execute("SET statement_timeout = 1")
+            try:
+                await connection.execute("SELECT pg_sleep(60)")
+            finally:
+                await connection.execute("RESET statement_timeout")
+        return await fan_out(connection, most)
+
+    monkeypatch.setattr("app.delivery.worker.fan_out", fan_out_slowly)
+    await make_webhook(pool, quick, receiver.url)
+    await make_task(pool, "t")
+    await emit(pool, "t", *(f"step-{step}" for step in range(12)))
+    async with delivering(pool, quick):
+        await until_states(pool, ["delivered"] * 12)
+    assert asked[:5] == [500, 125, 31, 7, 1]
 
 
 async def test_retried_under_the_same_id_until_accepted(
