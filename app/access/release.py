@@ -6,20 +6,21 @@ from app.core.errors import AudienceBreach
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.registry import TYPES
 from app.referral.labels import is_labelled
+from app.store.audience import sees_part, sees_whole
 from app.store.rows import Stored
 
 
 def release(stored: Stored, scope: Scope) -> str:
-    """The text of a resource, if its audience holds the caller; the audit trail tells that it left.
+    """The text of a resource, or of its part, if its audience holds the caller; the audit trail tells that it left.
 
     Raises AudienceBreach: the filter in the store's SQL should not have let it come this far.
     """
-    if scope.admits(stored.owner_org, stored.shared_with):
+    if sees_whole(scope, stored):
         note_given(stored.reference)
         return stored.content
-    if scope.whole_directory and TYPES[stored.type].directory:
+    if stored.reduced is not None and sees_part(scope, stored):
         note_given(stored.reference)
-        return stored.content
+        return stored.reduced
     raise AudienceBreach("A resource outside the caller's audience was about to leave")
 
 

@@ -32,7 +32,7 @@ class Operation:
     """One operation of a type: ``$code`` on the type, on its instances, or on both (``levels``).
 
     ``interaction`` is the one whose scope and role it takes. One that only reads may be called by GET as well.
-    ``returns`` is the resource type of the answer.
+    ``returns`` is the resource type of the answer; ``under_match`` says that it takes If-Match.
     """
 
     resource_type: str
@@ -44,6 +44,7 @@ class Operation:
     meaning: str
     returns: str
     parameters: tuple[OperationParameter, ...]
+    under_match: bool = False
 
 
 def _load_operations() -> dict[tuple[str, str], Operation]:

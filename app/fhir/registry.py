@@ -81,6 +81,7 @@ class ResourceType:
     ``table`` is its name in snake case, unless SQL has reserved that word; a ``rendered`` type has none, but is made
     from other rows when it is read. ``directory`` types are read by everyone.
     ``versioned_update`` types take no update without If-Match.
+    ``view`` are the elements that others see of one that is sheltered or in the pool; a type without any shows nothing.
     ``search`` are the parameters of its own; ``indexed`` also those of every type and, as ``code:identifier``, the
     identifiers within its references. ``includes`` are search codes for ``_include``; ``hot_indexes`` tuples of
     search codes that share an index.
@@ -91,6 +92,7 @@ class ResourceType:
     directory: bool
     versioned_update: bool
     rendered: bool
+    view: frozenset[str]
     interactions: frozenset[str]
     search: tuple[SearchParameter, ...]
     indexed: tuple[SearchParameter, ...]
@@ -101,6 +103,10 @@ class ResourceType:
     def common(self) -> tuple[SearchParameter, ...]:
         """The parameters on ``meta``; what is rendered has no labels and no tags."""
         return () if self.rendered else COMMON_SEARCH
+
+    def shows(self, parameter: SearchParameter) -> bool:
+        """Whether a search parameter tells nothing but what the view does."""
+        return all(path.steps[0] in self.view for path in parameter.paths)
 
     def parameter(self, code: str) -> SearchParameter | None:
         """The search parameter of this code, if the type has it."""
@@ -167,6 +173,7 @@ def _build_type(name: str, line: dict[str, Any], rows: list[dict[str, Any]]) -> 
         directory=line.get("directory", False),
         versioned_update=line.get("versioned_update", False),
         rendered=line.get("rendered", False),
+        view=frozenset(line.get("view", ())),
         interactions=frozenset(line.get("interactions", EVERY_INTERACTION)),
         search=search,
         indexed=indexed,

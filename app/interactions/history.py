@@ -18,6 +18,7 @@ from app.fhir.registry import STORED
 from app.interactions.hub import Hub
 from app.interactions.read import reading
 from app.search.dates import read_interval
+from app.store.audience import sees_whole
 from app.store.history import HistoryCursor, read_history
 from app.store.read import read_resource
 from app.store.rows import Stored
@@ -63,8 +64,10 @@ async def read_versions(
         types = (resource_type,)
         authorize(caller, "history-instance" if resource_id else "history-type", resource_type)
     async with reading(hub, caller) as (connection, scope):
-        if resource_type and resource_id and await read_resource(connection, scope, resource_type, resource_id) is None:
-            raise NotFound(f"{resource_type}/{resource_id} is not known")
+        if resource_type and resource_id:
+            current = await read_resource(connection, scope, resource_type, resource_id)
+            if current is None or not sees_whole(scope, current):
+                raise NotFound(f"{resource_type}/{resource_id} is not known")
         cursor, mark = request.cursor, None
         if request.since:
             mark = await hub.low_water.read(connection)

@@ -9,6 +9,7 @@ from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import find_references, parse_reference
 from app.fhir.registry import STORED, TYPES
 from app.interactions.unit import SYSTEM, Unit
+from app.store.audience import sees_part, sees_whole
 from app.store.read import load_resources
 from app.store.rows import Key, Stored
 
@@ -26,8 +27,8 @@ class Links:
         if stored is None or stored.deleted:
             return None
         scope = self.unit.scope
-        whole = scope.whole_directory and TYPES[stored.type].directory
-        return stored if whole or scope.admits(stored.owner_org, stored.shared_with) else None
+        in_part = TYPES[stored.type].directory and sees_part(scope, stored)
+        return stored if in_part or sees_whole(scope, stored) else None
 
     def all_visible(self) -> dict[Key, Stored]:
         """The loaded rows that the caller sees."""

@@ -9,6 +9,7 @@ from app.core.errors import BusinessRule
 from app.core.ids import new_id
 from app.delivery.filters import index_keys
 from app.interactions.links import Links, local_key, read_content
+from app.interactions.pool import settle_pool, settle_request
 from app.interactions.sharing import reopen_packages, settle_package
 from app.interactions.unit import SYSTEM, Unit
 from app.interactions.versions import (
@@ -111,11 +112,13 @@ async def settle_change(
         await settle_task(unit, links, old, before, new, after)
     elif new.type == "ServiceRequest" and after is None:
         add_events(unit, new, before, version_events(SERVICE_REQUEST_VERSION, before, None))
+        await settle_request(unit, new)
     elif new.type == "ServiceRequest" and after is not None:
         if before is not None:
             await reopen_packages(unit, links, new)
             row = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
             add_events(unit, row, after, version_events(SERVICE_REQUEST_VERSION, before, after))
+            await settle_request(unit, new)
         if before is None or (before.get("status") != "active" and not await find_tasks(unit, new)):
             await make_server_tasks(unit, links, new, after)
     elif new.type == "CarePlan":
@@ -139,6 +142,7 @@ async def settle_task(
     by = name_actor(unit)
     add_events(unit, new, task, task_events(before, after, service_request, version=new.version, by=by))
     add_events(unit, new, task, version_events(TASK_VERSION, before, after))
+    await settle_pool(unit, new, after)
     ended = after is not None and after.get("status") in TERMINAL and (before or {}).get("status") not in TERMINAL
     if ended and focus:
         await follow_referral(unit, links, focus)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.access.audience import first_audience
 from app.access.interaction_rules import SERVICE_RECORDS, authorize
 from app.core.errors import (
     BusinessRule,
@@ -22,6 +21,7 @@ from app.interactions.adoption import adopt_server_task
 from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, read_content, referred_keys
 from app.interactions.loop import place_resource, settle_change
+from app.interactions.pool import settle_entry
 from app.interactions.sharing import reweigh_resource, says_the_same, share_with_requesters
 from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
@@ -31,7 +31,7 @@ from app.models.resources import REFERRAL_TYPES
 from app.referral.events import ALWAYS_TOLD
 from app.referral.labels import is_labelled
 from app.referral.task_rules import check_new_task, check_task_change
-from app.store.audience import set_audience
+from app.store.audience import sees_part, sees_whole
 from app.store.binaries import find_shares
 from app.store.outbox import label_events
 from app.store.referrals import begin_referral
@@ -109,6 +109,8 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     if name == "Subscription":
         resource = await settle_subscription(unit, resource, key[1], owner, root or name)
     unit.subject = new = await insert_version(unit, resource, key[1], owner, placement)
+    if TYPES[name].directory:
+        await settle_entry(unit, new, None, resource)
     await settle_change(unit, links, None, None, new, resource)
     if name == "Consent":
         await settle_consent(unit, new.owner_org, resource)
@@ -130,9 +132,11 @@ def owner_of(unit: Unit, key: Key) -> str:
 
 
 def find_current(unit: Unit, links: Links, key: Key) -> Stored:
-    """The caller's view of the row: what it may not see looks absent. Raises NotFound and Gone."""
+    """The caller's view of the row: what it may not see looks absent. Raises NotFound, Gone and Forbidden."""
     stored = links.loaded.get(key)
-    if stored is None or not unit.scope.admits(stored.owner_org, stored.shared_with):
+    if stored is not None and not sees_whole(unit.scope, stored) and sees_part(unit.scope, stored):
+        raise Forbidden(f"You see a part of {key[0]}/{key[1]} alone, and change nothing of it")
+    if stored is None or not sees_whole(unit.scope, stored):
         raise NotFound(f"{key[0]}/{key[1]} is not known")
     if stored.deleted:
         raise Gone(f"{key[0]}/{key[1]} was deleted")
@@ -201,7 +205,7 @@ async def write_update(
     unit.subject = new = await replace_version(unit, current, before, resource, placement)
     withdrawn = False
     if TYPES[key[0]].directory:
-        await set_audience(unit.connection, key, first_audience(resource))
+        await settle_entry(unit, new, before, resource)
     elif is_labelled(resource):
         if current.referral and not is_labelled(before):
             await label_events(unit.connection, current.referral, key, ALWAYS_TOLD)
@@ -244,6 +248,8 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
     before = parse_stored(current)
     await links.load(referred_keys(before, unit.hub.base_url))
     unit.subject = gone = await delete_resource(unit.connection, *key, current.version)
+    if TYPES[key[0]].directory:
+        await settle_entry(unit, gone, before, None)
     await settle_change(unit, links, current, before, gone, None)
     if key[0] == "Subscription":
         await end_subscription(unit, key[1])

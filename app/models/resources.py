@@ -1,5 +1,7 @@
 """One table for each resource type, generated from the registry: what is stored, who may see it, what is searched.
 
+``reduced`` is the part of a resource that the organisations in ``reduced_for`` see who do not see it whole.
+
 A search parameter that yields one value is a typed column ``s_<code>`` (dates a low and a high one); one that
 yields many is rows in the child tables of ``search_rows.py`` (docs/decisions/0002-index-layout.md).
 """
@@ -44,6 +46,9 @@ def build_table(resource_type: ResourceType) -> Table:
         Column("owner_org", key_text(), nullable=False),
         Column("shared_with", ARRAY(key_text()), nullable=False, server_default=text("'{}'")),
     ]
+    if resource_type.view:
+        fixed.append(Column("reduced", Text, nullable=True))
+        fixed.append(Column("reduced_for", ARRAY(key_text()), nullable=False, server_default=text("'{}'")))
     if resource_type.name in REFERRAL_TYPES:
         fixed.append(Column("referral", key_text(), nullable=False))
     if resource_type.name == "Task":
@@ -67,6 +72,7 @@ def build_indexes(resource_type: ResourceType) -> list[Index]:
     if resource_type.name == "Task":
         # What the clock looks for: only Tasks that will be overdue, and have not been told so, are in it.
         indexes.append(Index("task_due", "due_at", postgresql_where=text("due_at IS NOT NULL")))
+        indexes.append(Index("task_pool", "id", postgresql_where=text("reduced IS NOT NULL")))
     for codes in resource_type.hot_indexes:
         columns = [
             column

@@ -1,30 +1,40 @@
-"""The operations of Subscription over HTTP: by GET with a query, or by POST with Parameters (R4 operations)."""
+"""The operations over HTTP: by GET with a query, or by POST with Parameters (R4 operations)."""
 
 from fastapi import APIRouter, Request, Response
 
+from app.access.scope import scope_of
 from app.core.errors import Unsupported
 from app.fhir.json_text import dump
 from app.fhir.operations import OPERATIONS, read_arguments, read_parameters
+from app.interactions.claim import claim_task
 from app.interactions.subscription_events import read_wanted, tell_events
 from app.interactions.subscription_resend import read_bounds, resend_events
 from app.interactions.subscription_status import tell_status, tell_statuses
 from app.interactions.webhook_secret import make_secret, read_grace
-from app.routers.requests import check_head, check_id, find_caller, find_hub, has_body, read_resource_body
-from app.routers.responses import answer_text, outcome_text
+from app.routers.requests import (
+    check_head,
+    check_id,
+    find_caller,
+    find_hub,
+    has_body,
+    read_if_match,
+    read_resource_body,
+)
+from app.routers.responses import answer_resource, answer_text, outcome_text
 
 router = APIRouter(prefix="/fhir", tags=["FHIR R4"])
 
 SHAPING = frozenset({"_format", "_pretty"})
 
 
-async def read_call(request: Request, code: str) -> dict[str, list[str]]:
-    """The arguments of a call of an operation on Subscription. Raises Invalid, Unsupported, Unprocessable."""
+async def read_call(request: Request, code: str, resource_type: str = "Subscription") -> dict[str, list[str]]:
+    """The arguments of a call of an operation. Raises Invalid, Unsupported, Unprocessable."""
     pairs = [pair for pair in request.query_params.multi_items() if pair[0] not in SHAPING]
     if request.method == "POST" and pairs:
         raise Unsupported("The parameters of an operation that is posted stand in its body", (pairs[0][0],))
     if request.method == "POST" and has_body(request):
         pairs = read_parameters(await read_resource_body(request))
-    return read_arguments(OPERATIONS["Subscription", code], pairs)
+    return read_arguments(OPERATIONS[resource_type, code], pairs)
 
 
 @router.get("/Subscription/$status")
@@ -79,3 +89,13 @@ async def webhook_secret(request: Request, resource_id: str) -> Response:
     secret = await make_secret(hub, caller, check_id("Subscription", resource_id), grace)
     told = {"resourceType": "Parameters", "parameter": [{"name": "secret", "valueString": secret}]}
     return answer_text(dump(told), 200, {"Cache-Control": "no-store"}, pretty=pretty)
+
+
+@router.post("/Task/{resource_id}/$claim")
+async def claim(request: Request, resource_id: str) -> Response:
+    """Takes a Task out of the pool."""
+    pretty = check_head(request)
+    caller, hub = await find_caller(request), find_hub(request)
+    await read_call(request, "claim", "Task")
+    stored = await claim_task(hub, caller, check_id("Task", resource_id), read_if_match(request))
+    return answer_resource(stored, scope_of(caller, hub.settings), None, pretty=pretty)

@@ -137,6 +137,18 @@ Criterion = (
 )
 
 
+def parameters_of(criterion: Criterion) -> tuple[SearchParameter, ...]:
+    """The search parameters that a criterion asks; none for what every resource has."""
+    match criterion:
+        case IdCriterion() | LastUpdatedCriterion():
+            return ()
+        case NotCriterion(inner):
+            return parameters_of(inner)
+        case CanonicalCriterion(url, version):
+            return url, version
+    return (criterion.parameter,)
+
+
 KeyValue = str | datetime | Decimal | None
 """A row's value of a sort key; None where it has none."""
 
@@ -210,6 +222,12 @@ class SearchPlan:
     """The part of each match to answer; None is the whole."""
     issues: tuple[Issue, ...] = ()
     """Warnings about what was ignored under ``Prefer: handling=lenient``."""
+
+    @property
+    def parameters(self) -> tuple[SearchParameter, ...]:
+        """All that decides which resources match, and in what order."""
+        asked = [each for criterion in self.criteria for each in parameters_of(criterion)]
+        return (*asked, *(each.parameter for each in self.sort if each.parameter))
 
     @property
     def polls(self) -> bool:

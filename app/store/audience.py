@@ -1,17 +1,30 @@
-"""Whether a scope sees a resource now: asked again before each notification leaves."""
+"""Whether a scope sees a resource, whole or in part; asked again before each notification leaves."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
 import asyncpg
 
-from app.core.caller import EVERYONE
+from app.core.caller import EVERYONE, Scope
 from app.core.database import Connection
 from app.fhir.registry import STORED, TYPES
-from app.store.statements import admits
+from app.store.rows import Stored
+from app.store.statements import admits, sees_all
 
 Seeker = tuple[str, str, str]
 """(organisation, resource type, id)."""
+
+
+def sees_whole(scope: Scope, stored: Stored) -> bool:
+    """Whether a resource may leave to this scope as it is."""
+    return scope.admits(stored.owner_org, stored.shared_with) or sees_all(stored.type, scope)
+
+
+def sees_part(scope: Scope, stored: Stored) -> bool:
+    """Whether the reduced part of a resource may leave to this scope."""
+    return stored.reduced is not None and any(
+        each == EVERYONE or each in scope.organizations for each in stored.reduced_for
+    )
 
 
 async def find_visible(connection: Connection | asyncpg.Pool, seekers: Iterable[Seeker]) -> set[Seeker]:
@@ -32,13 +45,3 @@ async def find_visible(connection: Connection | asyncpg.Pool, seekers: Iterable[
         )
         found |= {(row[0], name, row[1]) for row in rows}
     return found
-
-
-async def set_audience(connection: Connection, key: tuple[str, str], shared_with: tuple[str, ...]) -> None:
-    """Replaces the audience of a directory entry, whose label may have come or gone."""
-    table = TYPES[key[0]].table
-    await connection.execute(
-        f"UPDATE {table} SET shared_with = $2 WHERE id = $1 AND shared_with <> $2",
-        key[1],
-        list(shared_with),
-    )

@@ -11,7 +11,7 @@ from app.core.caller import Scope
 from app.core.database import Connection
 from app.store.read import read_row
 from app.store.rows import Due, Stored
-from app.store.statements import audience_parameter, filter_visible, row_columns, shape
+from app.store.statements import WIDTH, audience_parameter, filter_visible, row_columns, shape
 
 UNSET = "-infinity"
 """``due_at`` of a Task from before there were clocks."""
@@ -57,7 +57,7 @@ def take_statement(scope: Scope) -> str:
 async def take_overdue(connection: Connection, scope: Scope, task_id: str) -> Overdue | None:
     """Stops the clock of a Task whose referral is locked; None where it is not overdue (any more)."""
     row = await connection.fetchrow(take_statement(shape(scope)), audience_parameter(scope), task_id)
-    return Overdue(read_row(row), row[11], row[12]) if row else None
+    return Overdue(read_row(row), row[WIDTH], row[WIDTH + 1]) if row else None
 
 
 @cache

@@ -15,7 +15,7 @@ from app.core.database import Connection
 from app.fhir.registry import TYPES
 from app.store.read import read_row
 from app.store.rows import Stored
-from app.store.statements import audience_parameter, filter_visible, row_columns, shape
+from app.store.statements import audience_parameter, filter_visible, row_columns, shape, version_columns
 
 RESOURCE_VERSION = "resource-version"
 """The topic of the events: one version of any resource."""
@@ -111,8 +111,7 @@ def versions_statement(resource_type: str, scope: Scope) -> str:
     span = "({0}.last_updated, {0}.id) > ($2, $3) AND {0}.last_updated < $4 ORDER BY {0}.last_updated, {0}.id LIMIT $5"
     return (
         f"SELECT * FROM ((SELECT {row_columns(resource_type)} FROM {table} r WHERE {visible} AND {span.format('r')}) "
-        f"UNION ALL (SELECT '{resource_type}', h.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
-        f"r.shared_with, NULL, NULL, NULL FROM resource_history h JOIN {table} r ON r.id = h.id "
+        f"UNION ALL (SELECT {version_columns(resource_type)} FROM resource_history h JOIN {table} r ON r.id = h.id "
         f"WHERE h.type = '{resource_type}' AND {visible} AND {span.format('h')})) v "
         "ORDER BY last_updated, id, version LIMIT $5"
     )

@@ -9,7 +9,7 @@ from app.core.database import Connection
 from app.fhir.registry import TYPES
 from app.store.read import read_row
 from app.store.rows import Stored
-from app.store.statements import audience_parameter, filter_visible, row_columns, shape
+from app.store.statements import audience_parameter, filter_visible, row_columns, shape, version_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,7 @@ def history_statement(types: tuple[str, ...], scope: Scope, one: bool) -> str:
             columns = row_columns(name)
             if alias == "h":
                 source += f" JOIN resource_history h ON h.type = '{name}' AND h.id = r.id"
-                columns = (
-                    f"'{name}'::text, r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
-                    "r.shared_with, NULL::text, NULL::text, NULL::text"
-                )
+                columns = version_columns(name)
             parts.append(
                 f"(SELECT {columns} FROM {source} WHERE {filter_visible(name, scope, 1)}{this} "
                 f"AND {BEFORE.format(alias=alias, type=name)} AND {alias}.last_updated >= $6 "

@@ -13,16 +13,19 @@ from app.store.statements import (
     audience_parameter,
     filter_visible,
     read_statement,
-    row_columns,
     shape,
+    shown_columns,
     versions_statement,
     vread_statement,
 )
 
 
 def read_row(row: Any) -> Stored:
-    """A Stored from a row selected by ``row_columns``."""
-    return Stored(row[0], row[1], row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], row[10])
+    """A Stored from a row selected by ``row_columns`` or its like."""
+    return Stored(
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], row[10],
+        row[11], tuple(row[12] or ()),
+    )  # fmt: skip
 
 
 async def read_resource(connection: Connection, scope: Scope, resource_type: str, resource_id: str) -> Stored | None:
@@ -62,8 +65,8 @@ async def load_versions(
 def load_statement(types: tuple[str, ...], scope: Scope) -> str:
     """$1 audience, then one array of ids for each type."""
     return " UNION ALL ".join(
-        f"SELECT {row_columns(name)} FROM {TYPES[name].table} r WHERE r.id = ANY(${n}::text[]) "
-        f"AND {filter_visible(name, scope, 1)}"
+        f"SELECT {shown_columns(name, scope, 1)} FROM {TYPES[name].table} r WHERE r.id = ANY(${n}::text[]) "
+        f"AND {filter_visible(name, scope, 1, parts=True)}"
         for n, name in enumerate(types, start=2)
     )
 

@@ -18,7 +18,7 @@ async def lock_referrals_of(connection: Connection, scope: Scope, keys: Iterable
         return
     members = " UNION ALL ".join(
         f"SELECT r.referral FROM {TYPES[name].table} r "
-        f"WHERE r.id = ANY(${n}::text[]) AND {filter_visible(name, scope, 1)}"
+        f"WHERE r.id = ANY(${n}::text[]) AND {filter_visible(name, scope, 1, parts=True)}"
         for n, name in enumerate(grouped, start=2)
     )
     await connection.execute(

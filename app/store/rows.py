@@ -15,7 +15,11 @@ NO_CLOCK: Due = (None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of a resource; ``content`` is its JSON text, empty where this version is a deletion."""
+    """One version of a resource; ``content`` is its JSON text, empty where this version is a deletion.
+
+    ``reduced`` is the part of the current version that those in ``reduced_for`` see; ``content`` is that part too where
+    it was selected for one of them.
+    """
 
     type: str
     id: str
@@ -28,6 +32,8 @@ class Stored:
     referral: str | None = None
     requester_org: str | None = None
     assigned_org: str | None = None
+    reduced: str | None = None
+    reduced_for: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

@@ -11,15 +11,13 @@ from app.fhir.registry import TYPES
 from app.models.resources import column_names
 from app.search.plan import Cursor, Include, SearchPlan
 from app.search.sorting import write_order
+from app.store.audience import sees_whole
 from app.store.criteria import Binder, render_criterion, select_children
 from app.store.looks import list_looks, render_looks, render_unless_chosen, render_walked
 from app.store.order import render_beyond, render_keys, walk_texts
 from app.store.read import load_resources, read_row
 from app.store.rows import Key, Stored
-from app.store.statements import audience_parameter, filter_visible, row_columns
-
-WIDTH = 11
-"""How many columns ``row_columns`` selects."""
+from app.store.statements import WIDTH, audience_parameter, filter_visible, shown_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,12 @@ class Page:
 
 
 def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, binder: Binder) -> list[str]:
-    """What every match meets beside the criteria, on whatever page: first of all that the scope sees it."""
-    conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1)]
+    """What every match meets beside the criteria, on whatever page: first of all that the scope sees it.
+
+    What it sees in part is no match where the search asks for more than the part: the answer would tell the rest.
+    """
+    parts = all(map(TYPES[plan.type].shows, plan.parameters))
+    conditions = ["NOT r.deleted", filter_visible(plan.type, scope, 1, parts=parts)]
     if mark:
         conditions.append(f"r.last_updated < {binder.add(mark, 'timestamptz')}")
     return conditions
@@ -51,7 +53,10 @@ def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) 
     keys = render_keys(plan.type, plan.sort)
     if plan.cursor:
         conditions.append(render_beyond(keys, plan.cursor.values, binder))
-    columns = [row_columns(plan.type), *(f"{each.expression} AS {each.name}" for each in keys if each.key.parameter)]
+    columns = [
+        shown_columns(plan.type, scope, 1),
+        *(f"{each.expression} AS {each.name}" for each in keys if each.key.parameter),
+    ]
     single = [each.parameter for each in plan.includes if not each.parameter.in_rows]
     columns += [f"r.{column_names(each)[0]} AS include{n}" for n, each in enumerate(single)]
     within = plan.sort[0].within
@@ -101,11 +106,9 @@ async def search_resources(
     following = read_cursor(plan, rows[-1], mark) if more else None
     included: dict[Key, Stored] = {}
     if plan.includes and matches:
-        single = [each for each in plan.includes if not each.parameter.in_rows]
-        start = WIDTH + sum(1 for each in plan.sort if each.parameter)
-        pairs = [pair for row in rows for pair in zip(single, tuple(row)[start:], strict=True)]
-        targets = {value for include, value in pairs if value and include.admits(value)}
-        targets |= await find_child_targets(connection, plan, matches)
+        targets = find_column_targets(plan, scope, rows, matches) | await find_child_targets(
+            connection, plan, scope, matches
+        )
         included = await load_included(connection, scope, targets, matches, most_included)
     if plan.revincludes and matches:
         included |= await load_referring(connection, scope, plan, matches, most_included)
@@ -128,19 +131,37 @@ async def count_matches(connection: Connection, scope: Scope, plan: SearchPlan, 
     return int(found)
 
 
-async def find_child_targets(connection: Connection, plan: SearchPlan, matches: list[Stored]) -> set[str]:
+def may_follow(include: Include, match: Stored, scope: Scope) -> bool:
+    """Whether a scope sees where this reference of a match leads: one seen in part may not tell."""
+    return sees_whole(scope, match) or TYPES[match.type].shows(include.parameter)
+
+
+def find_column_targets(plan: SearchPlan, scope: Scope, rows: list[Any], matches: list[Stored]) -> set[str]:
+    """The targets of included parameters that are columns of the matches' rows."""
+    single = [each for each in plan.includes if not each.parameter.in_rows]
+    start = WIDTH + sum(1 for each in plan.sort if each.parameter)
+    return {
+        value
+        for row, match in zip(rows, matches, strict=True)
+        for include, value in zip(single, tuple(row)[start:], strict=True)
+        if value and include.admits(value) and may_follow(include, match, scope)
+    }
+
+
+async def find_child_targets(connection: Connection, plan: SearchPlan, scope: Scope, matches: list[Stored]) -> set[str]:
     """The targets of included parameters whose values are child rows."""
     follow = [each for each in plan.includes if each.parameter.in_rows]
     if not follow:
         return set()
     rows = await connection.fetch(
-        "SELECT parameter, target FROM search_reference WHERE type = $1 AND id = ANY($2) AND parameter = ANY($3)",
+        "SELECT id, parameter, target FROM search_reference WHERE type = $1 AND id = ANY($2) AND parameter = ANY($3)",
         plan.type,
         [each.id for each in matches],
         [each.parameter.stored_as for each in follow],
     )
-    found = [(each, row[1]) for row in rows for each in follow if each.parameter.stored_as == row[0]]
-    return {target for include, target in found if include.admits(target)}
+    by_id = {each.id: each for each in matches}
+    found = [(each, by_id[row[0]], row[2]) for row in rows for each in follow if each.parameter.stored_as == row[1]]
+    return {target for include, match, target in found if include.admits(target) and may_follow(include, match, scope)}
 
 
 async def load_included(
@@ -194,8 +215,8 @@ def render_returning(plan: SearchPlan, scope: Scope, references: list[str], most
     targets = binder.add(references, "text[]")
     limit = binder.add(most + 1, "bigint")
     parts = [
-        f"(SELECT {row_columns(each.type)} FROM {TYPES[each.type].table} r WHERE NOT r.deleted "
-        f"AND {filter_visible(each.type, scope, 1)} "
+        f"(SELECT {shown_columns(each.type, scope, 1)} FROM {TYPES[each.type].table} r WHERE NOT r.deleted "
+        f"AND {filter_visible(each.type, scope, 1, parts=TYPES[each.type].shows(each.parameter))} "
         f"AND {render_referring(each, targets)} LIMIT {limit})"
         for each in plan.revincludes
     ]

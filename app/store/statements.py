@@ -22,11 +22,19 @@ def shape(scope: Scope) -> Scope:
     return Scope((), scope.everything, scope.whole_directory)
 
 
-def filter_visible(resource_type: str, scope: Scope, parameter: int) -> str:
-    """The organisation filter as a condition on the row ``r``."""
-    if scope.everything or (scope.whole_directory and TYPES[resource_type].directory):
+def sees_all(resource_type: str, scope: Scope) -> bool:
+    """Whether a scope sees every resource of a type whole."""
+    return scope.everything or (scope.whole_directory and TYPES[resource_type].directory)
+
+
+def filter_visible(resource_type: str, scope: Scope, parameter: int, *, parts: bool = False) -> str:
+    """The organisation filter as a condition on the row ``r``; with ``parts`` also what is seen in part."""
+    if sees_all(resource_type, scope):
         return f"${parameter}::text[] IS NOT NULL"
-    return admits(f"${parameter}")
+    whole = admits(f"${parameter}")
+    if not (parts and TYPES[resource_type].view):
+        return whole
+    return f"({whole} OR (r.reduced IS NOT NULL AND r.reduced_for && ${parameter}))"
 
 
 def admits(organizations: str) -> str:
@@ -64,6 +72,10 @@ def due_value(first: int, old: str) -> str:
     return f"CASE WHEN {shift} IS NULL THEN coalesce({at}, at + {after}) ELSE {old} + {shift} END"
 
 
+WIDTH = 13
+"""How many columns ``row_columns`` selects."""
+
+
 @cache
 def row_columns(resource_type: str, alias: str = "r") -> str:
     """The select list that ``read_row`` understands."""
@@ -74,7 +86,25 @@ def row_columns(resource_type: str, alias: str = "r") -> str:
     ]
     return (
         f"'{resource_type}'::text AS type, {alias}.id, {alias}.version, {alias}.last_updated, {alias}.deleted, "
-        f"{alias}.content, {alias}.owner_org, {alias}.shared_with, {', '.join(optional)}"
+        f"{alias}.content, {alias}.owner_org, {alias}.shared_with, {', '.join(optional)}, "
+        + (f"{alias}.reduced, {alias}.reduced_for" if TYPES[resource_type].view else "NULL::text, NULL::text[]")
+    )
+
+
+def shown_columns(resource_type: str, scope: Scope, parameter: int) -> str:
+    """``row_columns`` of ``r``, with the part in the place of what the audience $parameter does not see whole."""
+    columns = row_columns(resource_type)
+    if sees_all(resource_type, scope) or not TYPES[resource_type].view:
+        return columns
+    shown = f"CASE WHEN r.reduced IS NULL OR {admits(f'${parameter}')} THEN r.content ELSE r.reduced END AS content"
+    return columns.replace("r.content", shown, 1)
+
+
+def version_columns(resource_type: str) -> str:
+    """What ``row_columns`` selects, of the version ``h`` in the history of ``r``: it has today's audience."""
+    return (
+        f"'{resource_type}'::text, r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, r.shared_with, "
+        "NULL::text, NULL::text, NULL::text, NULL::text, NULL::text[]"
     )
 
 
@@ -139,12 +169,17 @@ def move_to_history(resource_type: str, parameter: str = "$2") -> str:
     )
 
 
+def clear_part(resource_type: str) -> str:
+    """What a new version shows in part is settled anew: forgotten, it shows nothing."""
+    return ", reduced = NULL" if TYPES[resource_type].view else ""
+
+
 @cache
 def update_statement(resource_type: str, *, children: bool) -> str:
     """$1 id, $2 version replaced, $3-$5 pieces, extra and search columns, clock, child arrays if ``children``."""
     table = TYPES[resource_type].table
     names = [*extra_columns(resource_type), *search_columns(resource_type)]
-    sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names))
+    sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names)) + clear_part(resource_type)
     after, clock = 6 + len(names), clock_width(resource_type)
     if clock:
         sets += f", due_at = {due_value(after, 'r.due_at')}"
@@ -161,7 +196,7 @@ def delete_statement(resource_type: str) -> str:
     """$1 id, $2 version replaced: leaves a tombstone that keeps its audience and answers no search."""
     table = TYPES[resource_type].table
     cleared = [*search_columns(resource_type), *(["due_at"] if clock_width(resource_type) else [])]
-    sets = "".join(f", {name} = NULL" for name in cleared)
+    sets = "".join(f", {name} = NULL" for name in cleared) + clear_part(resource_type)
     return (
         f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
         f"deleted = true, content = ''{sets} FROM stamp WHERE r.id = $1 RETURNING {row_columns(resource_type)})"
@@ -173,8 +208,8 @@ def delete_statement(resource_type: str) -> str:
 def read_statement(resource_type: str, scope: Scope) -> str:
     """$1 id, $2 audience."""
     table = TYPES[resource_type].table
-    visible = filter_visible(resource_type, scope, 2)
-    return f"SELECT {row_columns(resource_type)} FROM {table} r WHERE r.id = $1 AND {visible}"
+    visible = filter_visible(resource_type, scope, 2, parts=True)
+    return f"SELECT {shown_columns(resource_type, scope, 2)} FROM {table} r WHERE r.id = $1 AND {visible}"
 
 
 @cache
@@ -184,8 +219,7 @@ def vread_statement(resource_type: str, scope: Scope) -> str:
     visible = filter_visible(resource_type, scope, 2)
     return (
         f"SELECT {row_columns(resource_type)} FROM {table} r WHERE r.id = $1 AND {visible} AND r.version = $3 "
-        f"UNION ALL SELECT '{resource_type}', r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
-        f"r.shared_with, NULL, NULL, NULL FROM {table} r JOIN resource_history h "
+        f"UNION ALL SELECT {version_columns(resource_type)} FROM {table} r JOIN resource_history h "
         f"ON h.type = '{resource_type}' AND h.id = r.id WHERE r.id = $1 AND {visible} AND h.version = $3"
     )
 
@@ -198,7 +232,6 @@ def versions_statement(resource_type: str, scope: Scope) -> str:
     wanted = f"{table} r JOIN unnest($2::text[], $3::bigint[]) w(id, version) ON w.id = r.id"
     return (
         f"SELECT {row_columns(resource_type)} FROM {wanted} AND w.version = r.version WHERE {visible} "
-        f"UNION ALL SELECT '{resource_type}', r.id, h.version, h.last_updated, h.deleted, h.content, r.owner_org, "
-        f"r.shared_with, NULL, NULL, NULL FROM {wanted} JOIN resource_history h "
+        f"UNION ALL SELECT {version_columns(resource_type)} FROM {wanted} JOIN resource_history h "
         f"ON h.type = '{resource_type}' AND h.id = r.id AND h.version = w.version WHERE {visible}"
     )

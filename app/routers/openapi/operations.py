@@ -3,14 +3,14 @@
 from typing import Any
 
 from app.access.interaction_rules import LETTERS
-from app.fhir.openapi_examples import STAMP
+from app.fhir.openapi_examples import STAMP, stored_example
 from app.fhir.operations import OPERATIONS, Operation, OperationParameter
 from app.routers.openapi.parts import answer, ask, fail, secure, take
 
 Json = dict[str, Any]
 
 SHAPING = ("_format", "_pretty")
-ANSWERS = (400, 401, 403, 404, 406, 409, 410, 413, 415, 422, 429, 503)
+ANSWERS = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 429, 503)
 _EXAMPLES: Json = {"id": "example", "code": "active", "instant": STAMP, "string": "1", "unsignedInt": 3600}
 _PROFILE = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription-status-r4"
 
@@ -40,6 +40,8 @@ def build_operation(operation: Operation, level: str, method: str) -> Json:
         "security": secure(f"system/{name}.{find_letter(operation, level)}"),
         "parameters": [*path, *take(*SHAPING)],
     }
+    if operation.under_match:
+        built["parameters"] += take("If-Match.required")
     if method == "get":
         built["parameters"] += [tell_parameter(each) for each in operation.parameters]
     elif operation.parameters:
@@ -142,4 +144,9 @@ def show_secret(_operation: Operation, _base: str) -> Json:
     return {"resourceType": "Parameters", "parameter": [secret]}
 
 
-_ANSWERS = {"Bundle": show_bundle, "OperationOutcome": show_outcome, "Parameters": show_secret}
+def show_task(_operation: Operation, _base: str) -> Json:
+    """A Task."""
+    return stored_example("Task")
+
+
+_ANSWERS = {"Bundle": show_bundle, "OperationOutcome": show_outcome, "Parameters": show_secret, "Task": show_task}

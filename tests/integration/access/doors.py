@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.fhir.openapi_examples import new_example
+from app.fhir.operations import OPERATIONS
 from app.fhir.registry import TYPES
 
 Json = dict[str, Any]
@@ -30,6 +31,13 @@ class Door:
     headers: dict[str, str] = field(default_factory=dict)
     refused: bool = False
     """Whether it must be a 4xx, since nothing is built there."""
+    beyond: bool = False
+    """Whether it asks for more than the part of a resource that others see (``TYPES[...].view``)."""
+
+    @property
+    def is_beyond(self) -> bool:
+        """The same, for what asks by the tag too: no part shows that."""
+        return self.beyond or any("{tag}" in each for each in (self.path, *self.headers.values()))
 
     def ask(self, resource_id: str, tag: str) -> tuple[str, str, bytes | None, dict[str, str]]:
         """(method, path, body, headers) for one resource."""
@@ -46,6 +54,7 @@ def list_doors(name: str) -> list[Door]:
         *search_doors(name),
         *write_doors(name),
         *bundle_doors(name),
+        *operation_doors(name),
         *deputy_doors(name),
         *parameter_doors(name),
         *closed_doors(name),
@@ -61,12 +70,12 @@ def read_doors(name: str) -> Iterator[Door]:
     yield Door("conditional read by time", "GET", here, headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
     yield Door("head", "HEAD", here)
     yield Door("raw read", "GET", here, headers={"Accept": "*/*"})
-    yield Door("vread", "GET", f"{here}/_history/1")
-    yield Door("vread of the next version", "GET", f"{here}/_history/2")
-    yield Door("history", "GET", f"{here}/_history")
-    yield Door("history since", "GET", f"{here}/_history?_since=1970-01-01T00:00:00Z")
-    yield Door("history of the type", "GET", f"/{name}/_history?_count=200")
-    yield Door("history of everything", "GET", "/_history?_count=200")
+    yield Door("vread", "GET", f"{here}/_history/1", beyond=True)
+    yield Door("vread of the next version", "GET", f"{here}/_history/2", beyond=True)
+    yield Door("history", "GET", f"{here}/_history", beyond=True)
+    yield Door("history since", "GET", f"{here}/_history?_since=1970-01-01T00:00:00Z", beyond=True)
+    yield Door("history of the type", "GET", f"/{name}/_history?_count=200", beyond=True)
+    yield Door("history of everything", "GET", "/_history?_count=200", beyond=True)
 
 
 def search_doors(name: str) -> Iterator[Door]:
@@ -130,6 +139,16 @@ def bundle_doors(name: str) -> Iterator[Door]:
             yield Door(f"{kind}: {what}", "POST", "", bundle, {**FHIR, **WISH})
 
 
+def operation_doors(name: str) -> Iterator[Door]:
+    """Each operation on one resource of the type, as the table of operations has it."""
+    for each in OPERATIONS.values():
+        if each.resource_type == name and "instance" in each.levels:
+            here = f"/{name}/{{id}}/${each.code}"
+            yield Door(f"${each.code}", "POST", here, headers={"If-Match": 'W/"1"'})
+            yield Door(f"${each.code} without a version", "POST", here)
+            yield Door(f"${each.code} by GET", "GET", here)
+
+
 def deputy_doors(name: str) -> Iterator[Door]:
     """What one makes oneself, which refers to the resource: a confused deputy would fetch it."""
     for text in (f"{name}/{{id}}", f"http://handoff.test/fhir/{name}/{{id}}", f"{name}/{{id}}/_history/1"):
@@ -148,9 +167,12 @@ def deputy_doors(name: str) -> Iterator[Door]:
 def parameter_doors(name: str) -> Iterator[Door]:
     """Each search parameter of the type: found by it, ordered by it, included by it."""
     for each in TYPES[name].search:
-        yield Door(f"has {each.code}", "GET", f"/{name}?{each.code}:missing=false&_id={{id}}&_total=accurate")
+        beyond = not TYPES[name].shows(each)
+        for missing in ("false", "true"):
+            query = f"{each.code}:missing={missing}&_id={{id}}&_total=accurate"
+            yield Door(f"has {each.code}, {missing}", "GET", f"/{name}?{query}", beyond=beyond)
         if each.kind != "composite":
-            yield Door(f"order by {each.code}", "GET", f"/{name}?_id={{id}}&_sort={each.code}")
+            yield Door(f"order by {each.code}", "GET", f"/{name}?_id={{id}}&_sort={each.code}", beyond=beyond)
         if each.kind == "reference":
             yield Door(f"include {each.code}", "GET", f"/{name}?_count=200&_include={name}:{each.code}")
             yield Door(f"reverse {each.code}", "GET", f"/Organization?_count=200&_revinclude={name}:{each.code}")
@@ -161,7 +183,7 @@ def parameter_doors(name: str) -> Iterator[Door]:
 def closed_doors(name: str) -> Iterator[Door]:
     """What is not built: refused alike, whether or not there is such a resource."""
     for operation in NOT_BUILT:
-        if operation not in OPERATIONS.get(name, ()):
+        if operation not in OFFERED[name]:
             yield Door(operation, "GET", f"/{name}/{{id}}/{operation}", refused=True)
             yield Door(f"posted {operation}", "POST", f"/{name}/{{id}}/{operation}", {}, FHIR, refused=True)
     yield Door("patch", "PATCH", f"/{name}/{{id}}", "[]", {"Content-Type": "application/json-patch+json"}, refused=True)
@@ -171,5 +193,5 @@ def closed_doors(name: str) -> Iterator[Door]:
     yield Door("compartment", "GET", f"/{name}/{{id}}/Task", refused=True)
 
 
-OPERATIONS: dict[str, tuple[str, ...]] = {}
+OFFERED = {name: tuple(f"${each.code}" for each in OPERATIONS.values() if each.resource_type == name) for name in TYPES}
 """Of the operations above, those that a type has by now."""
