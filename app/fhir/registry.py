@@ -106,7 +106,8 @@ class ResourceType:
 
     def shows(self, parameter: SearchParameter) -> bool:
         """Whether a search parameter tells nothing but what the view does."""
-        return all(path.steps[0] in self.view for path in parameter.paths)
+        # Only a composite begins at the resource itself, and no view has all that it compares.
+        return bool(self.view) and all(set(path.steps[:1]) & self.view for path in parameter.paths)
 
     def parameter(self, code: str) -> SearchParameter | None:
         """The search parameter of this code, if the type has it."""
