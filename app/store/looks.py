@@ -7,6 +7,7 @@ look finds more, the rows are walked in the order of the answer, asked one by on
 """
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from app.fhir.registry import TYPES
 from app.search.plan import (
@@ -15,6 +16,7 @@ from app.search.plan import (
     DateCriterion,
     IdCriterion,
     LastUpdatedCriterion,
+    MissingCriterion,
     NumberCriterion,
     ReferenceCriterion,
     SearchPlan,
@@ -73,8 +75,10 @@ def look_at_children(plan: SearchPlan, criterion: Criterion, binder: Binder) -> 
 
 def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
     """By the hot index of which the search names most columns, from the first on, and the lower bounds in time."""
-    compared = {
-        each.parameter.code: each for each in plan.criteria if isinstance(each, TokenCriterion | ReferenceCriterion)
+    compared: dict[str, Criterion] = {
+        each.parameter.code: each
+        for each in plan.criteria
+        if isinstance(each, TokenCriterion | ReferenceCriterion) or is_empty_column(each)
     }
     times: list[Criterion] = [
         each for each in plan.criteria if isinstance(each, LastUpdatedCriterion) and each.bounds_below()
@@ -94,6 +98,11 @@ def look_at_columns(plan: SearchPlan, binder: Binder) -> Look | None:
     return Look(criteria, f"SELECT r.id FROM {TYPES[plan.type].table} r WHERE {conditions}")
 
 
+def is_empty_column(criterion: Criterion) -> TypeGuard[MissingCriterion]:
+    """Whether it asks for those without a value of a column: an index has them side by side."""
+    return isinstance(criterion, MissingCriterion) and criterion.missing and not criterion.parameter.in_rows
+
+
 def is_in_index_order(plan: SearchPlan) -> bool:
     """Whether a hot index has the matches in the order of the answer: each of its columns compared with one value."""
     single = {
@@ -107,6 +116,7 @@ def is_in_index_order(plan: SearchPlan) -> bool:
             and not each.values[0].system
         )
     }
+    single |= {each.parameter.code for each in plan.criteria if is_empty_column(each)}
     hot = any(set(codes) <= single for codes in TYPES[plan.type].hot_indexes)
     return hot and plan.sort[0].code == "_lastUpdated" and len(plan.sort) == 2
 

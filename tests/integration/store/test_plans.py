@@ -185,3 +185,36 @@ async def test_a_read_goes_by_its_key(loaded: asyncpg.Pool) -> None:
     told = await explain(loaded, read_statement("Task", shape(scope)), ["bench-task-1", audience_parameter(scope)])
     assert [each.get("Index Name") for each in walk_plan(told)] == ["task_pkey"]
     assert count_rows(told) == 1
+
+
+POOL = "Task?owner:missing=true&status=requested"
+FILL_POOL = """
+UPDATE task SET s_owner = NULL, assigned_org = NULL, shared_with = '{}', reduced = '{}',
+    reduced_for = CASE WHEN n % 10 = 0 THEN '{helper}'::text[] ELSE '{another}'::text[] END
+FROM (SELECT id AS number, row_number() OVER (ORDER BY id) AS n FROM task WHERE s_status = 'requested') AS each
+WHERE task.id = number AND n % 2 = 0
+"""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{POOL}&_lastUpdated=gt2025-12-01&_sort=_lastUpdated&_count=10",
+        f"{POOL}&_sort=-_lastUpdated&_count=10",
+        f"{POOL}&_count=10",
+        f"{POOL}&_lastUpdated=gt2025-12-01&_count=10",
+    ],
+)
+async def test_the_pools_poll_reads_no_more_than_what_is_unassigned(loaded: asyncpg.Pool, query: str) -> None:
+    async with loaded.acquire() as connection:
+        await connection.execute(FILL_POOL)
+        unassigned = await connection.fetchval("SELECT count(*) FROM task WHERE s_owner IS NULL")
+        page = await search_resources(connection, Scope(("helper",)), parse(query), 0)
+    assert len(page.matches) == 10
+    assert {each.content for each in page.matches} == {"{}"}
+    plan = await explain_search(loaded, query, "helper")
+    assert check_plan(query, plan, 2 * unassigned + 100) == []
+    assert "task_by_owner_status" in {each.get("Index Name") for each in walk_plan(plan)}
+    strange = await explain_search(loaded, query, "stranger")
+    assert strange["Actual Rows"] == 0
+    assert check_plan(query, strange, 2 * unassigned + 100) == []
