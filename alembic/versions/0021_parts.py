@@ -1,15 +1,15 @@
 """The part of a directory entry or of a Task in the pool that others see, and who does
 
-Revision ID: 0020_parts
-Revises: 0019_pacing
+Revision ID: 0021_parts
+Revises: 0020_callers
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = '0020_parts'
-down_revision = '0019_pacing'
+revision = '0021_parts'
+down_revision = '0020_callers'
 branch_labels = None
 depends_on = None
 
