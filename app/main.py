@@ -19,6 +19,7 @@ from app.audit.access import AUDIENCE, note_refusal
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.core.errors import AudienceBreach, HandoffError, MethodNotAllowed, NotFound
+from app.core.logs import configure_logging, describe_error
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
@@ -60,12 +61,18 @@ class Application(FastAPI):
         return load_document(settings.public_url).content
 
 
-def create_app(settings: Settings | None = None, *, publishing: bool = True) -> FastAPI:
-    """The application; without ``settings`` they are read from ``HANDOFF_*``.
+def run_app() -> FastAPI:
+    """The application as a web process has it: settings from ``HANDOFF_*``, and its log."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
+def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
+    """The application.
 
     ``publishing`` puts what the program itself offers as resources into the database when it starts.
     """
-    settings = settings or Settings()
     public_url = settings.address
 
     @asynccontextmanager
@@ -134,7 +141,8 @@ async def handle_error(request: Request, error: Exception) -> Response:
         raise TypeError(type(error))
     note_refusal(AUDIENCE if isinstance(error, AudienceBreach) else error.code)
     if error.status >= 500:
-        logger.error("%s %s answered %d: %s", request.method, request.url.path, error.status, error.diagnostics)
+        # Never the address: an id in it may be anything that somebody typed.
+        logger.error("%s answered %d: %s", request.method, error.status, error.diagnostics)
     return answer_error(request, error)
 
 
@@ -163,9 +171,5 @@ def list_routes() -> list[Route]:
 
 async def handle_bug(request: Request, error: Exception) -> Response:
     """A bug of ours: the log names its kind and place, never its text, which may hold a patient's data."""
-    place = error.__traceback__
-    while place and place.tb_next:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "nowhere"
-    logger.error("%s: %s at %s", request.method, type(error).__name__, where)
+    logger.error("%s: %s", request.method, "; ".join(describe_error(error)))
     return answer_error(request, HandoffError("Something went wrong on our side; it has been logged"))

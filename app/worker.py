@@ -14,6 +14,7 @@ from app.audit.upkeep import keep_months
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.core.errors import HandoffError
+from app.core.logs import configure_logging
 from app.core.operator_database import find_database
 from app.core.process_guard import watch_parent
 from app.core.rounds import repeat
@@ -41,7 +42,7 @@ def main() -> None:
     watch_parent()
     settings = Settings()
     os.nice(settings.worker_nice)
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure_logging(settings.log_level)
     try:
         uvloop.run(run_worker(settings))
     except (HandoffError, OSError) as error:

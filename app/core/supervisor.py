@@ -111,7 +111,7 @@ class Supervisor:
             certificate, key = self.tls
             options += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key)]
         descriptor = str(self.listener.fileno())
-        return ["-m", "uvicorn", "app.main:create_app", "--factory", "--fd", descriptor, *options]
+        return ["-m", "uvicorn", "app.main:run_app", "--factory", "--fd", descriptor, *options]
 
     def worker_command(self) -> list[str]:
         return ["-m", "app.worker"]
