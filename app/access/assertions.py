@@ -48,7 +48,7 @@ async def check_assertion(
 
     Raises InvalidClient, the same for every reason; Unavailable where the database cannot be asked.
     """
-    client_id = None
+    client = None
     try:
         header, claims, signed = read_parts(assertion)
         client_id = check_subject(claims)
@@ -66,7 +66,8 @@ async def check_assertion(
             if not await use_assertion(database, client_id, claims["jti"], expiry + retention):
                 raise InvalidClient("the jti was used before")
     except InvalidClient as refusal:
-        logger.info("Assertion of client %s refused: %s", client_id or "(unknown)", refusal.reason)
+        # A name that is not registered is whatever somebody has typed.
+        logger.info("Assertion of client %s refused: %s", client.id if client else "(unknown)", refusal.reason)
         raise
     return client
 

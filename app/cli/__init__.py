@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app.cli import audit, backup, client, db, delivery, demo, listen, purge, serve, settings, webhook
 from app.core.command import COMMAND
 from app.core.errors import HandoffError
+from app.core.logs import describe_error
 from app.core.progress import tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Warm Handoff: a FHIR R4 referral server.")
@@ -50,8 +51,15 @@ def main() -> None:
     except ValidationError as error:
         for each in error.errors():
             tell(f"handoff: HANDOFF_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}")
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except asyncpg.PostgresError as error:
+        # Its first argument alone: the others are DETAIL and the like, which hold rows.
+        tell(f"handoff: {type(error).__name__}: {error.args[0] if error.args else ''}")
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
         tell(f"handoff: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001 -- told below, without its text
+        tell("handoff: something went wrong on our side:")
+        for line in describe_error(error):
+            tell(f"  {line}")
     else:
         return
     sys.exit(1)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.core.database import log_risks
 from app.core.errors import HandoffError
 from app.core.operator_database import application_url, reach_database
 from app.core.progress import tell, when_slow
@@ -68,8 +69,11 @@ async def prune_tables(hub: "Hub") -> dict[str, int]:
 @commands.command()
 def check() -> None:
     """Say where the database differs from what this program needs; exit code 1 if it does."""
-    with reach_database(Settings()) as url, when_slow("Comparing"):
+    settings = Settings()
+    with reach_database(settings) as url, when_slow("Comparing"):
         differences = asyncio.run(check_database(url))
+        for line in asyncio.run(log_risks(application_url(settings, url))):
+            tell(f"PostgreSQL's log: {line}")
     for line in differences:
         typer.echo(line)
     if differences:

@@ -12,7 +12,9 @@ import typer
 
 from app.core.connection_budget import check_connections
 from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_address
+from app.core.database import log_risks
 from app.core.errors import HandoffError
+from app.core.logs import configure_logging
 from app.core.operator_database import application_url, own_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
@@ -34,6 +36,7 @@ def serve(
     """Run the server: database, web processes and delivery, until Ctrl-C or SIGTERM."""
     received = defer_signals()
     settings = Settings(data_dir=data_dir.resolve()) if data_dir else Settings()
+    configure_logging(settings.log_level)
     listener = bind_listener(host, port)
     with ExitStack() as stack:
         with when_slow("Starting the database"):
@@ -42,6 +45,8 @@ def serve(
             upgrade_database(url)
             owner_url, url = url, application_url(settings, url)
             asyncio.run(grant_role(owner_url, asyncio.run(find_role(url))))
+        for line in asyncio.run(log_risks(url)):
+            tell(f"PostgreSQL's log: {line}")
         load_secret_key(settings)
         tls = check_tls_files(settings)
         address = listening_url(listener, tls=tls is not None)

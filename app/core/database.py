@@ -11,6 +11,8 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
     """A pool of prepared-statement connections.
 
     ``statement_timeout`` is in seconds. Every connection is in UTC, with JIT off: our statements are short.
+    PostgreSQL's log gets no parameters of ours with an error; the rest of what it logs is for its owner to say
+    (``log_risks``).
     """
     pool = await asyncpg.create_pool(
         url,
@@ -33,6 +35,7 @@ async def open_pool(url: str, *, size: int, application_name: str, statement_tim
             "max_parallel_workers_per_gather": "0",
             "timezone": "UTC",
             "statement_timeout": str(int(statement_timeout * 1000)),
+            "log_parameter_max_length_on_error": "0",
         },
     )
     assert pool is not None  # noqa: S101 -- create_pool returns None only inside a loop that is closing
@@ -44,3 +47,25 @@ async def keep_session(_: object) -> None:
 
     asyncpg itself rolls back an open transaction; whoever listens stops before giving the connection back.
     """
+
+
+RISKS = {
+    "log_error_verbosity": ("terse", "an error's DETAIL holds the row that broke a constraint"),
+    "log_parameter_max_length": ("0", "a logged statement brings its parameters along"),
+}
+"""Of PostgreSQL's settings, the value under which its log holds nothing of patients, and why."""
+
+
+async def log_risks(url: str) -> list[str]:
+    """A line for each setting by which PostgreSQL may log what people wrote; only its owner changes them."""
+    connection = await asyncpg.connect(url)
+    try:
+        return [
+            f"{name} is {found}: {why}; let a superuser say ALTER ROLE {role} SET {name} = '{wanted}'"
+            for name, (wanted, why) in RISKS.items()
+            for found, role in await connection.fetch(
+                "SELECT current_setting($1), quote_ident(current_user) WHERE current_setting($1) <> $2", name, wanted
+            )
+        ]
+    finally:
+        await connection.close()

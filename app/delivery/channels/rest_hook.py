@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from app.core.outbound import Outbound, OutboundFailure
 from app.delivery.channel import NotAccepted, Subscriber, find_deadline
 from app.delivery.claim import Claim, Result
 from app.delivery.clock import Clock
+from app.delivery.echo import NOT_KEPT, strip_echo
 from app.delivery.headers import open_headers
 from app.delivery.message import build_body, build_greeting, handshake_id, sign, sign_message, subscriber_headers
 from app.delivery.notification import build_handshake, build_heartbeat, build_notification
@@ -63,6 +64,8 @@ class RestHook:
             answer = await self.client.request(method, url, body, headers, find_deadline(self.timeout, claim.timeout))
         except OutboundFailure as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, milliseconds_since(began))
+        kept = NOT_KEPT if claim.content == "full-resource" else strip_echo(answer.text, body, headers.values())
+        answer = replace(answer, text=kept)
         return judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
 
     async def greet(self, subscriber: Subscriber, token: str) -> None:

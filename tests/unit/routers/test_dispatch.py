@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.core.errors import NotFound
+from app.core.settings import Settings
 from app.main import create_app
 from app.routers import fhir, oauth
 from app.routers.dispatch import Dispatcher, cut_route
@@ -80,5 +81,5 @@ def test_a_parameter_of_many_parts_is_refused() -> None:
 
 
 def test_every_route_of_the_api_is_plain() -> None:
-    create_app()
+    create_app(Settings())
     assert all(cut_route(each).plain for each in [*oauth.router.routes, *fhir.router.routes])
