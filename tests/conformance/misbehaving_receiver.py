@@ -51,13 +51,11 @@ class Receiver(ThreadingHTTPServer):
         signed = {name: value for name, value in headers.items() if name.startswith("webhook-")}
         known = json.loads(self.secrets.read_text()).get(path, [])
         verified = any(accept(each, signed, body) for each in known)
-        orders: dict[str, Any] = json.loads(self.orders.read_text())
-        may_kill = "kill" in orders["answers"] and has_lived(desk.client_address[1], AGE)
+        answer = self.choose(signed.get("webhook-id", ""), body, desk.client_address[1]) if verified else "401"
         with self.taking:
             if has_gone(desk.connection):
                 # On a busy machine: to its sender this attempt has failed, and the next one may have come already.
                 return None
-            answer = self.choose(signed.get("webhook-id", ""), body, orders, may_kill=may_kill) if verified else "401"
             line = {"path": path, "verified": verified, "answer": answer, "headers": signed, "body": body}
             with self.journal.open("a") as journal:
                 journal.write(json.dumps(line) + "\n")
@@ -65,17 +63,20 @@ class Receiver(ThreadingHTTPServer):
                 os.fsync(journal.fileno())
         return answer
 
-    def choose(self, name: str, body: str, orders: dict[str, Any], *, may_kill: bool) -> str:
-        """The answer to the next attempt of a message."""
+    def choose(self, name: str, body: str, port: int) -> str:
+        """The answer to the next attempt of a message; ``port`` is the sender's."""
+        orders: dict[str, Any] = json.loads(self.orders.read_text())
         if any(each in body for each in orders.get("deadly", ())):
             return "kill"
         seed, answers = orders["seed"], orders["answers"]
-        self.attempts[seed, name] += 1
+        with self.taking:
+            self.attempts[seed, name] += 1
+            attempt = self.attempts[seed, name]
         # Only the number of a message is the same whenever the seed is played.
         dice = random.Random(f"{seed} {'_'.join(name.split('_')[:2])}")
         bad = dice.choice(BAD_ATTEMPTS)
-        answer = dice.choice(answers) if answers and self.attempts[seed, name] <= bad else GOOD
-        return "drop" if answer == "kill" and not may_kill else str(answer)
+        answer = dice.choice(answers) if answers and attempt <= bad else GOOD
+        return "drop" if answer == "kill" and not has_lived(port, AGE) else str(answer)
 
 
 def accept(secret: str, headers: dict[str, str], body: str) -> bool:

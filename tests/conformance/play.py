@@ -24,7 +24,7 @@ from app.interactions.webhooks import add_webhook, change_secret
 from tests.api import Caller, Resource
 from tests.conformance.conftest import find_client
 from tests.conformance.faults import Fault, fake_clock, kill_worker, step_clock_back
-from tests.conformance.hosts import Hosts, Receiver
+from tests.conformance.hosts import Hosts, Receiver, come_of_age
 from tests.conformance.reconcile import (
     COMPACT,
     NOTIFIED,
@@ -46,6 +46,8 @@ LATEST = 12
 """Moves between two blows, less one, at most."""
 PACE = 0.05
 """Seconds between two moves of one referral."""
+POLL = 0.25
+"""Seconds between two polls of a poller."""
 LONG = 3 * PATIENCE
 """Seconds: every step waits for several processes that start again."""
 GRACE = 86_400
@@ -148,7 +150,9 @@ class Play:
         dice = random.Random(seed)
         if step_clock_back in fault.blows:
             await asyncio.to_thread(fake_clock, self.hosts)
-            await until(self.answer, LONG)
+        await until(self.answer, LONG)
+        # Before anything is played: whoever dies young makes its supervisor give up, and to play meanwhile costs much.
+        await asyncio.to_thread(lambda: come_of_age([*self.hosts.webs, *self.hosts.workers]))
         self.receiver.journal.unlink(missing_ok=True)
         self.acknowledged.clear()
         self.tasks.clear()
@@ -317,7 +321,7 @@ class Poll:
                 await self.once()
             return not goes_on()
 
-        await until(has_ended, patience, turn=0.1)
+        await until(has_ended, patience, turn=POLL)
 
     async def once(self) -> None:
         """All pages of one poll; one that breaks off counts for nothing."""
