@@ -42,7 +42,7 @@ soak: install ## Run the long forms of the tests, the failed ones first; run aga
 	$(BIN)/pytest -m soak --stepwise
 
 proof: install ## Prove delivery and polling anew, and write the results into docs/reliability.md; needs libfaketime
-	$(BIN)/python -m scripts.prove_delivery
+	$(BIN)/python -m scripts.prove_delivery $(if $(SEEDS),--seeds $(SEEDS))
 
 bench: install ## Measure; FULL=1 with 1,000,000 Tasks
 	$(BIN)/python -m bench $(if $(FULL),--full)
