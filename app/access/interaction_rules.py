@@ -54,11 +54,11 @@ MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
 WRITES = frozenset({"create", "update", "delete"})
 
 
-def authorize(caller: Caller, interaction: str, resource_type: str | None) -> None:
+def authorize(caller: Caller, interaction: str, resource_type: str | None, *, narrows: bool = False) -> None:
     """Raises Forbidden where the caller's scopes or role do not allow an interaction on a type.
 
     ``interaction`` is a code of http://hl7.org/fhir/restful-interaction; ``resource_type`` is None for the whole
-    system.
+    system. Whoever honours a scope that a search narrows says so by ``narrows``; everywhere else it does not suffice.
     """
     letter = LETTERS.get(interaction)
     if letter is None or (resource_type is None) != (interaction == "history-system"):
@@ -72,6 +72,13 @@ def authorize(caller: Caller, interaction: str, resource_type: str | None) -> No
         raise Forbidden(
             f"The token's scopes do not allow {interaction} of {resource_type or 'everything'}: it takes {scope}",
             headers={"WWW-Authenticate": f'Bearer realm="fhir", error="insufficient_scope", scope="{scope}"'},
+        )
+    if not narrows and caller.narrowing(scoped, letter) is not None:
+        raise Forbidden(
+            f"The token's scope on {scoped} is narrowed by a search: it is for read, vread and search alone",
+            headers={
+                "WWW-Authenticate": f'Bearer realm="fhir", error="insufficient_scope", scope="system/{scoped}.{letter}"'
+            },
         )
     if writes and scoped not in MAY_WRITE.get(caller.role, {}).get(letter, frozenset()):
         raise Forbidden(f"A client of role {caller.role} may not {interaction} a {resource_type}")

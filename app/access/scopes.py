@@ -2,10 +2,13 @@
 
 import re
 
-from app.core.errors import Invalid
+from app.access.narrowing import LETTERS as NARROWED_LETTERS
+from app.access.narrowing import read_criteria
+from app.core.errors import HandoffError, Invalid
 from app.fhir.registry import TYPES
 
 Permissions = tuple[tuple[str, frozenset[str]], ...]
+"""A type, ``*``, or a type with the search that narrows it, and its letters."""
 
 LETTERS = "cruds"
 MAX_LENGTH = 4_000
@@ -24,6 +27,10 @@ def parse_scopes(text: str) -> Permissions:
     # RFC 6749, 3.3: the separator is the space alone, so a tab or a line break belongs to a scope, and spoils it.
     for scope in filter(None, text.split(" ")):
         name, letters = parse_scope(scope)
+        kind, _, query = name.partition("?")
+        for other, have in found.items() if query else ():
+            if other.startswith(f"{kind}?") and other != name and letters & have:
+                raise Invalid(f"Scope {scope!r}: one search narrows a type; join its values with commas")
         found[name] = found.get(name, frozenset()) | letters
     if not found:
         raise Invalid("At least one scope is needed, such as system/Task.rs")
@@ -31,26 +38,43 @@ def parse_scopes(text: str) -> Permissions:
 
 
 def parse_scope(scope: str) -> tuple[str, frozenset[str]]:
-    """The type and letters of one scope. Raises Invalid."""
+    """The type, with the search that narrows it, and the letters of one scope. Raises Invalid."""
     match = SCOPE.fullmatch(scope)
     if match is None:
         raise Invalid(f"Scope {scope!r} is not of the form system/Type.letters, such as system/Task.rs")
     if match["context"] != "system":
         raise Invalid(f"Scope {scope!r}: only system/ scopes are offered here")
-    if match["suffix"] is not None:
-        raise Invalid(f"Scope {scope!r}: search parameters in a scope are not supported yet")
     if match["letters"] in ("read", "write", "*"):
         raise Invalid(f"Scope {scope!r} is of SMART v1; write it with letters, such as system/Task.rs")
     if not IN_ORDER.fullmatch(match["letters"]):
         raise Invalid(f"Scope {scope!r}: the letters after the dot are of {LETTERS}, in that order, once each")
     if match["type"] != "*" and match["type"] not in TYPES:
         raise Invalid(f"Scope {scope!r}: {match['type']} is not a resource type of this server")
-    return match["type"], frozenset(match["letters"])
+    suffix = match["suffix"] or ""
+    if suffix:
+        check_suffix(scope, match["type"], match["letters"], suffix.removeprefix("?"))
+    return match["type"] + suffix, frozenset(match["letters"])
+
+
+def check_suffix(scope: str, resource_type: str, letters: str, query: str) -> None:
+    """Raises Invalid for a search by which no scope is narrowed here: it is honoured or refused, never ignored."""
+    if not NARROWED_LETTERS.issuperset(letters):
+        raise Invalid(f"Scope {scope!r}: a search narrows r and s only")
+    try:
+        read_criteria(resource_type, query, "")
+    except HandoffError as error:
+        raise Invalid(f"Scope {scope!r}: {error.diagnostics}") from error
 
 
 def format_scopes(permissions: Permissions) -> str:
     """The scopes as text, letters in order."""
-    return " ".join(f"system/{name}.{''.join(sorted(letters, key=LETTERS.index))}" for name, letters in permissions)
+    return " ".join(format_scope(name, letters) for name, letters in permissions)
+
+
+def format_scope(name: str, letters: frozenset[str]) -> str:
+    """One scope as text."""
+    kind, mark, query = name.partition("?")
+    return f"system/{kind}.{''.join(sorted(letters, key=LETTERS.index))}{mark}{query}"
 
 
 def narrow_scopes(requested: Permissions, granted: Permissions) -> Permissions:
@@ -60,7 +84,8 @@ def narrow_scopes(requested: Permissions, granted: Permissions) -> Permissions:
     out only later, by a refusal in the middle of its work.
     """
     for name, letters in requested:
-        covered = frozenset[str]().union(*(have for kind, have in granted if kind in ("*", name)))
+        wide = ("*", name.partition("?")[0], name)
+        covered = frozenset[str]().union(*(have for kind, have in granted if kind in wide))
         if not letters <= covered:
             raise Invalid(f"Scope {format_scopes(((name, letters),))!r} goes further than what the client may have")
     return requested

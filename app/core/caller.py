@@ -15,7 +15,8 @@ class Caller:
     """A registered client, acting for exactly one organisation (access.md, Callers).
 
     ``organization`` is the id alone, without ``Organization/``. ``permissions`` maps a resource type, or
-    ``*``, to the letters of SMART scopes v2 granted for it. ``rate`` is requests a second, None for that of the
+    ``*``, or a type with the search that narrows it, ``Task?status=requested``, to the letters of SMART scopes v2
+    granted for it. ``rate`` is requests a second, None for that of the
     settings.
     """
 
@@ -28,7 +29,23 @@ class Caller:
 
     def may(self, resource_type: str, letter: Letter) -> bool:
         """Whether a granted scope covers this interaction on this type."""
-        return any(letter in letters for name, letters in self.permissions if name in ("*", resource_type))
+        narrowed = f"{resource_type}?"
+        return any(
+            letter in letters
+            for name, letters in self.permissions
+            if name in ("*", resource_type) or name.startswith(narrowed)
+        )
+
+    def narrowing(self, resource_type: str, letter: Letter) -> str | None:
+        """The search that narrows what ``may`` is true of; None where a scope covers the type whole."""
+        found = None
+        for name, letters in self.permissions:
+            kind, _, query = name.partition("?")
+            if letter in letters and kind in ("*", resource_type):
+                if not query:
+                    return None
+                found = query
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from app.access.interaction_rules import authorize
+from app.access.narrowing import may_see
 from app.access.redisclosure import notify_recipient
 from app.access.release import may_leave, release
 from app.core.caller import Scope
@@ -66,23 +67,26 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
     if operation.id is None:
         if operation.history:
             raise Unsupported("history is not offered in a Bundle")
-        authorize(unit.caller, "search-type", operation.type)
+        authorize(unit.caller, "search-type", operation.type, narrows=True)
         plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
         most = unit.hub.settings.max_includes
-        page = await find_page(unit.connection, unit.scope, unit.caller, plan, most, unit.mark)
+        base = unit.hub.base_url
+        page = await find_page(unit.connection, unit.scope, unit.caller, plan, most, unit.mark, base)
         return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
     subset = read_subset(operation.type, operation.pairs)
     name = f"{operation.type}/{operation.id}"
     if operation.version is not None:
-        authorize(unit.caller, "vread", operation.type)
+        authorize(unit.caller, "vread", operation.type, narrows=True)
         found = await read_version(unit.connection, unit.scope, operation.type, operation.id, operation.version)
         if found and not may_leave(found, unit.scope):
             found = None
     else:
-        authorize(unit.caller, "read", operation.type)
+        authorize(unit.caller, "read", operation.type, narrows=True)
         found = await read_resource(unit.connection, unit.scope, operation.type, operation.id)
+    if found and not may_see(unit.caller, found, ("r",), unit.hub.base_url):
+        found = None
     stored = check_present(found, name)
     content = subset_text(release(stored, unit.scope), subset)
     issues = notify_recipient([stored], unit.scope)

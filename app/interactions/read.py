@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.access.interaction_rules import authorize
+from app.access.narrowing import may_see
 from app.access.release import may_leave
 from app.access.scope import scope_of
 from app.core.caller import Caller, Scope
@@ -31,18 +32,20 @@ async def reading(hub: Hub, caller: Caller) -> AsyncIterator[tuple[Connection, S
 
 async def read_resource(hub: Hub, caller: Caller, resource_type: str, resource_id: str) -> Stored:
     """The current version. Raises NotFound, also for what the caller may not see, and Gone."""
-    authorize(caller, "read", resource_type)
+    authorize(caller, "read", resource_type, narrows=True)
     async with reading(hub, caller) as (connection, scope):
         stored = await read_current(connection, scope, resource_type, resource_id)
+    if stored and not may_see(caller, stored, ("r",), hub.base_url):
+        stored = None
     return check_present(stored, f"{resource_type}/{resource_id}")
 
 
 async def read_version(hub: Hub, caller: Caller, resource_type: str, resource_id: str, version: int) -> Stored:
     """One version. Raises NotFound, and Gone where that version is a deletion."""
-    authorize(caller, "vread", resource_type)
+    authorize(caller, "vread", resource_type, narrows=True)
     async with reading(hub, caller) as (connection, scope):
         stored = await read_one_version(connection, scope, resource_type, resource_id, version)
-        if stored and not may_leave(stored, scope):
+        if stored and not (may_leave(stored, scope) and may_see(caller, stored, ("r",), hub.base_url)):
             stored = None
     return check_present(stored, f"{resource_type}/{resource_id}/_history/{version}")
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.access.interaction_rules import authorize
+from app.access.narrowing import list_criteria, may_see
 from app.core.caller import Caller, Scope
 from app.core.database import Connection
 from app.interactions.hub import Hub
@@ -21,21 +22,39 @@ async def search_type(
 
     ``lenient`` is as for ``parse_search``.
     """
-    authorize(caller, "search-type", resource_type)
+    authorize(caller, "search-type", resource_type, narrows=True)
     plan = parse_search(resource_type, query, hub.settings, hub.base_url, lenient=lenient)
     async with reading(hub, caller) as (connection, scope):
         mark = await hub.low_water.read(connection) if plan.polls else None
-        return plan, await find_page(connection, scope, caller, plan, hub.settings.max_includes, mark)
+        most = hub.settings.max_includes
+        return plan, await find_page(connection, scope, caller, plan, most, mark, hub.base_url)
 
 
 async def find_page(
-    connection: Connection, scope: Scope, caller: Caller, plan: SearchPlan, most_included: int, mark: datetime | None
+    connection: Connection,
+    scope: Scope,
+    caller: Caller,
+    plan: SearchPlan,
+    most_included: int,
+    mark: datetime | None,
+    base: str,
 ) -> Page:
     """One page; an include hands out only what the caller's scopes would let it read, or search and read.
+
+    A search that narrows the scope on the type is one criterion more.
 
     ``mark`` is the polling mark, read before; it counts only where the search polls.
     """
     may_find = tuple(each for each in plan.revincludes if caller.may(each.type, "s"))
-    plan = replace(plan, revincludes=may_find)
+    plan = replace(plan, revincludes=may_find, criteria=(*plan.criteria, *list_criteria(caller, plan.type, "s", base)))
+    reversed_types = {each.type for each in may_find}
     page = await search_resources(connection, scope, plan, most_included, mark if plan.polls else None)
-    return replace(page, included=[each for each in page.included if caller.may(each.type, "r")])
+    return replace(
+        page,
+        included=[
+            each
+            for each in page.included
+            if caller.may(each.type, "r")
+            and may_see(caller, each, ("r", "s") if each.type in reversed_types else ("r",), base)
+        ],
+    )

@@ -130,7 +130,7 @@ async def test_other_bodies_and_headers(server: httpx.AsyncClient, content: byte
 
 @pytest.mark.parametrize(
     "scope",
-    ["system/Task.cruds system/Patient.u", "system/*.r", "system/Task.rs?status=requested", "system/Task.read", '"é'],
+    ["system/Task.cruds system/Patient.u", "system/*.r", "system/Task.rs?colour=red", "system/Task.read", '"é'],
 )
 async def test_scopes_that_are_not_given(server: httpx.AsyncClient, scope: str) -> None:
     response = await server.post("/oauth/token", data=form(sign(), scope=scope))
