@@ -12,7 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access.rate_limit import RateLimiter
+from app.access.issuers import Issuers
+from app.access.providers import load_providers
+from app.access.rate_limit import RateLimiter, TokenLimits
 from app.access.remote_documents import RemoteDocuments
 from app.access.tokens import TokenVerifier
 from app.audit.access import AUDIENCE, note_refusal
@@ -74,6 +76,7 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     ``publishing`` puts what the program itself offers as resources into the database when it starts.
     """
     public_url = settings.address
+    providers = load_providers(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -88,7 +91,8 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
         app.state.hub = Hub(settings, pool, settings.base_url)
         app.state.secret_key = load_secret_key(settings)
         app.state.documents = RemoteDocuments(settings)
-        app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url)
+        app.state.issuers = Issuers(providers, app.state.documents)
+        app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url, issuers=app.state.issuers)
         if publishing:
             await publish(app.state.hub)
         # What was made at the start stays: no later collection need look at it again.
@@ -106,6 +110,7 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.public_url = public_url
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.state.token_limits = TokenLimits(settings)
     app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
     for router in ROUTERS:
         app.include_router(router)

@@ -10,6 +10,7 @@ import asyncpg
 from app.access.assertions import check_assertion
 from app.access.clients import note_token, reaching_database
 from app.access.oauth_errors import InvalidClient, InvalidScope, OAuthRefusal, UnsupportedGrantType
+from app.access.rate_limit import TokenLimits
 from app.access.remote_documents import RemoteDocuments
 from app.access.scopes import format_scopes, narrow_scopes, parse_scopes
 from app.access.tokens import issue_token
@@ -44,6 +45,7 @@ class TokenAnswer:
 async def grant(
     pool: asyncpg.Pool,
     documents: RemoteDocuments,
+    limits: TokenLimits,
     secret_key: bytes,
     public_url: str,
     settings: Settings,
@@ -53,7 +55,7 @@ async def grant(
 ) -> TokenAnswer:
     """A token for the client of the form's assertion, which must be addressed to ``token_url``.
 
-    Raises OAuthRefusal and its kinds; Unavailable where the database cannot be asked.
+    Raises OAuthRefusal and its kinds; TooManyRequests; Unavailable where the database cannot be asked.
     """
     assertion = read_assertion(form)
     client = await check_assertion(pool, documents, assertion, token_url, retention=settings.jti_retention)
@@ -62,6 +64,7 @@ async def grant(
         refusal = InvalidClient("client_id is not the subject of the assertion")
         logger.info("Assertion of client %s refused: %s", client.id, refusal.reason)
         raise refusal
+    limits.take_client(client.id)
     note_client(client.id, client.organization, client.role)
     registered = parse_scopes(client.scopes)
     try:

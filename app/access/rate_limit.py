@@ -1,13 +1,16 @@
 """Lets each client make so many requests a second, with a reserve for bursts (access.md, Input)."""
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 from app.core.errors import TooManyRequests
+from app.core.settings import Settings
 
 BURST_SECONDS = 5.0
+TOKEN_BURST_SECONDS = 10.0
 MOST = 10_000
 
 
@@ -46,3 +49,32 @@ class RateLimiter:
                 headers={"Retry-After": str(wait)},
             )
         self._buckets[client_id] = (left - 1, now)
+
+
+class TokenLimits:
+    """What the token endpoint of one process takes: of an address whatever it sends, of a client what it has signed.
+
+    A client's count begins when it has shown who it is: strangers who name it use up nothing of it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        by_address, by_client = settings.token_address_rate_limit, settings.token_rate_limit
+        self._addresses = RateLimiter(by_address, max(1, int(by_address * TOKEN_BURST_SECONDS)))
+        self._clients = RateLimiter(by_client, max(1, int(by_client * TOKEN_BURST_SECONDS)))
+
+    def take_address(self, address: str | None) -> None:
+        """Counts a request from an address. Raises TooManyRequests."""
+        self._addresses.take(name_network(address))
+
+    def take_client(self, client_id: str) -> None:
+        """Counts an assertion that holds. Raises TooManyRequests."""
+        self._clients.take(client_id)
+
+
+def name_network(address: str | None) -> str:
+    """What counts as one address: of IPv6 the /64 that one customer has."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

@@ -1,5 +1,6 @@
 """Access tokens: issues them as signed JWTs, and finds the caller in them without a query for each request."""
 
+import logging
 import re
 import secrets
 import time
@@ -16,10 +17,15 @@ from joserfc.jwk import OctKey
 from app.access.client_watch import ClientWatch, Standing
 from app.access.clients import RegisteredClient
 from app.access.interaction_rules import check_role
-from app.access.scopes import narrow_scopes, parse_scopes
+from app.access.issuers import Issuers, Untrusted, pick
+from app.access.providers import Acting, Provider
+from app.access.scopes import Permissions, narrow_scopes, parse_scopes
 from app.core.caller import Caller
-from app.core.errors import Invalid, Unauthenticated
+from app.core.errors import Invalid, Unauthenticated, Unavailable
+from app.core.outbound import OutboundFailure
 from app.core.secrets import derive_key
+
+logger = logging.getLogger("handoff.access")
 
 ALGORITHM = "HS256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 -- the media type of RFC 9068, no secret
@@ -65,7 +71,10 @@ class Known:
 
 
 class TokenVerifier:
-    """Finds the caller of a request. ``clock`` tells seconds since 1970, ``monotonic`` seconds that only grow."""
+    """Finds the caller of a request. ``clock`` tells seconds since 1970, ``monotonic`` seconds that only grow.
+
+    ``issuers`` are those whose tokens count in place of ours.
+    """
 
     def __init__(
         self,
@@ -73,12 +82,14 @@ class TokenVerifier:
         pool: asyncpg.Pool,
         public_url: str,
         *,
+        issuers: Issuers | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = signing_key(secret_key)
         self._watch = ClientWatch(pool, monotonic)
         self._clock = clock
+        self._issuers = issuers
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._claims = jwt.JWTClaimsRegistry(
             now=lambda: int(clock()),
@@ -105,6 +116,8 @@ class TokenVerifier:
             raise challenge("The Authorization header is not of the form Bearer TOKEN")
         token = match[1]
         known = self._known.get(token)
+        if known is None and self._issuers and (provider := self._issuers.find(token)):
+            return await self._believe(self._issuers, provider, token)
         claims = known.claims if known else self._verify(token)
         standing = await self._watch.find(claims["sub"])
         if standing is None:
@@ -130,6 +143,29 @@ class TokenVerifier:
             raise challenge("The token is not valid or has expired") from error
         return read.claims
 
+    async def _believe(self, issuers: Issuers, provider: Provider, token: str) -> Caller:
+        """The caller that a trusted provider's token stands for. Raises Unauthenticated, Unavailable."""
+        try:
+            claims = await issuers.verify(provider, token, provider.audience or "")
+        except Untrusted as error:
+            logger.info("A token of %s refused: %s", provider.name, error.diagnostics)
+            raise challenge("The token is not valid or has expired") from error
+        except OutboundFailure as error:
+            raise Unavailable(
+                f"Tokens of {provider.name} cannot be checked at the moment", headers={"Retry-After": "5"}
+            ) from error
+        value = pick(claims, provider.claim, provider.callers)
+        if value is None:
+            raise challenge("The token stands for nobody who may call here")
+        mapped = provider.callers[value]
+        if isinstance(mapped, Acting):
+            permissions = parse_scopes(mapped.scopes)
+            return Caller(f"{provider.name}:{value}", mapped.organization, mapped.role, permissions)
+        standing = await self._watch.find(mapped.client)
+        if standing is None:
+            raise challenge("The token's client is not registered any more, or is disabled")
+        return stand_for(mapped.client, standing, parse_scopes(standing.scopes))
+
     def _remember(self, token: str, known: Known) -> None:
         self._known[token] = known
         self._known.move_to_end(token)
@@ -144,11 +180,16 @@ def recognize(claims: dict[str, Any], standing: Standing) -> Known:
         raise challenge("The client has been registered anew since this token was issued: get another")
     try:
         permissions = narrow_scopes(parse_scopes(claims["scope"]), parse_scopes(standing.scopes))
-        role = check_role(standing.role)
+        caller = stand_for(claims["sub"], standing, permissions)
     except (Invalid, ValueError) as error:
         raise challenge("The client's scopes have changed since this token was issued: get another") from error
-    caller = Caller(claims["sub"], standing.organization, role, permissions, standing.server_makes_tasks, standing.rate)
     return Known(claims, caller, standing)
+
+
+def stand_for(client_id: str, standing: Standing, permissions: Permissions) -> Caller:
+    """A registered client as a caller. Raises ValueError for a role that there is not."""
+    role = check_role(standing.role)
+    return Caller(client_id, standing.organization, role, permissions, standing.server_makes_tasks, standing.rate)
 
 
 def challenge(reason: str, error: str | None = "invalid_token") -> Unauthenticated:

@@ -84,6 +84,23 @@ class Settings(BaseSettings):
         description="Seconds after its end for which a client's assertion is remembered, so that it is never taken "
         "again; some that are older are cleared away at each token.",
     )
+    identity_providers: Path | None = Field(
+        default=None,
+        description="JSON file of the OpenID Connect providers whose tokens count in place of ours "
+        "(docs/how-to/clients.md).",
+    )
+    token_rate_limit: float = Field(
+        default=10,
+        ge=0,
+        description="Tokens a second that one client may get of one web process, and ten times as many at once; 0 is "
+        "no limit.",
+    )
+    token_address_rate_limit: float = Field(
+        default=50,
+        ge=0,
+        description="Requests a second for tokens, refused ones too, that one address (an IPv6 /64) may send to one "
+        "web process, and ten times as many at once; 0 is no limit.",
+    )
     rate_limit: float = Field(
         default=200, ge=0, description="Requests a second that one client may make of one web process; 0 is no limit."
     )

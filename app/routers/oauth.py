@@ -11,7 +11,8 @@ from app.access.grants import GRANT_TYPE, grant
 from app.access.oauth_errors import OAuthRefusal
 from app.access.scopes import offered_scopes
 from app.audit.access import note_refusal
-from app.core.errors import TooLarge, Unavailable
+from app.core.errors import TooLarge, TooManyRequests, Unavailable
+from app.routers.recorder import find_remote
 from app.routers.requests import find_hub, read_body
 
 router = APIRouter(tags=["OAuth"])
@@ -26,10 +27,12 @@ async def token(request: Request) -> Response:
     """Gives a client an access token (SMART Backend Services, Obtaining an access token)."""
     state = request.app.state
     try:
+        state.token_limits.take_address(find_remote(request.scope, state.settings.trusted_hops))
         form = await read_form(request)
         answer = await grant(
             state.pool,
             state.documents,
+            state.token_limits,
             state.secret_key,
             state.public_url,
             state.settings,
@@ -40,7 +43,7 @@ async def token(request: Request) -> Response:
         note_refusal(error.reason or error.error)
         body = {"error": error.error, "error_description": describe(error.diagnostics)}
         return JSONResponse(body, error.status, {**NOT_KEPT, **error.headers})
-    except Unavailable as error:
+    except (TooManyRequests, Unavailable) as error:
         note_refusal(error.code)
         return JSONResponse({"error": "temporarily_unavailable"}, error.status, {**NOT_KEPT, **error.headers})
     return JSONResponse(answer.members(), 200, NOT_KEPT)

@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 
 from app.access.clients import disable_client, register_client
 from app.access.grants import ASSERTION_TYPE
+from app.access.rate_limit import TokenLimits
 from app.access.remote_documents import RemoteDocuments
 from app.access.tokens import TokenVerifier
 from app.core.settings import Settings
@@ -99,6 +100,7 @@ async def server(pool: asyncpg.Pool) -> AsyncIterator[httpx.AsyncClient]:
     app.state.public_url = PUBLIC_URL
     app.state.hub = Hub(settings, pool, f"{PUBLIC_URL}/fhir")
     app.state.secret_key = SECRET_KEY
+    app.state.token_limits = TokenLimits(settings)
     app.state.documents = RemoteDocuments(settings)
     app.state.verifier = TokenVerifier(SECRET_KEY, pool, PUBLIC_URL)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as client:

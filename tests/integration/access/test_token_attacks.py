@@ -139,6 +139,10 @@ ATTACKS: dict[str, Callable[[], dict[str, str]]] = {
 }
 
 
+def test_there_are_more_than_forty() -> None:
+    assert len(ATTACKS) > 40
+
+
 @pytest.mark.parametrize("build", ATTACKS.values(), ids=ATTACKS.keys())
 async def test_every_failure_looks_the_same(server: httpx.AsyncClient, build: Callable[[], dict[str, str]]) -> None:
     response = await server.post("/oauth/token", data=build())

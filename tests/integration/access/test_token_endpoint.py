@@ -8,12 +8,17 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from app.access.assertions import use_assertion
 from app.access.clients import disable_client
+from app.access.rate_limit import TokenLimits, name_network
 from app.access.tokens import TokenVerifier
 from app.core.caller import Caller
+from app.core.database import open_pool
 from app.core.errors import Unauthenticated
+from app.core.settings import Settings
+from app.routers import oauth
 from tests.integration.access.conftest import (
     EC,
     PUBLIC_URL,
@@ -178,3 +183,44 @@ async def test_smart_configuration(server: httpx.AsyncClient) -> None:
     assert answer["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
     assert "system/Task.cruds" in answer["scopes_supported"]
     assert answer["capabilities"] == ["client-confidential-asymmetric", "permission-v2"]
+
+
+async def test_an_address_that_asks_too_often_waits(server: httpx.AsyncClient) -> None:
+    app = server._transport.app  # type: ignore[attr-defined]
+    app.state.token_limits = TokenLimits(Settings(token_address_rate_limit=0.3))
+    statuses = [(await server.post("/oauth/token", data=form("please"))).status_code for _ in range(3)]
+    assert statuses == [401] * 3
+    response = await server.post("/oauth/token", data=form(sign()))
+    assert (response.status_code, response.json()) == (429, {"error": "temporarily_unavailable"})
+    assert 1 <= int(response.headers["retry-after"]) <= 4
+
+
+async def test_strangers_use_up_nothing_of_a_client(server: httpx.AsyncClient) -> None:
+    app = server._transport.app  # type: ignore[attr-defined]
+    app.state.token_limits = TokenLimits(Settings(token_rate_limit=0.2))
+    for _ in range(5):
+        assert (await server.post("/oauth/token", data=form(sign(jti="")))).status_code == 401
+    statuses = [(await server.post("/oauth/token", data=form(sign()))).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (await server.post("/oauth/token", data=form(sign_rsa()))).status_code == 200
+
+
+def test_an_ipv6_network_is_one_address() -> None:
+    assert name_network("2001:db8:1:2::1") == name_network("2001:db8:1:2:ffff::9") != name_network("2001:db8:1:3::1")
+    assert (name_network("192.0.2.1"), name_network(None)) == ("192.0.2.1", "unknown")
+
+
+async def test_two_replicas_take_an_assertion_once(server: httpx.AsyncClient, database_url: str) -> None:
+    """At once, each with a pool and a process memory of its own: the table decides."""
+    app = server._transport.app  # type: ignore[attr-defined]
+    other = FastAPI()
+    other.include_router(oauth.router)
+    for name, value in app.state._state.items():
+        setattr(other.state, name, value)
+    other.state.pool = await open_pool(database_url, size=5, application_name="replica", statement_timeout=30)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(other), base_url=PUBLIC_URL) as replica:
+        for _ in range(10):
+            request = form(sign())
+            answers = await asyncio.gather(*(each.post("/oauth/token", data=request) for each in (server, replica) * 3))
+            assert sorted(each.status_code for each in answers) == [200] + [401] * 5
+    await other.state.pool.close()
