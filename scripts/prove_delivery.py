@@ -71,6 +71,7 @@ class Keeper:
 
 def run_proofs(folder: Path, seeds: int, at_once: int, wanted: str) -> bool:
     """Runs what ``folder`` does not hold as good yet; whether it came to the end, be it well or not."""
+    os.chdir(ROOT)
     os.environ["HANDOFF_TEST_SEEDS"] = str(seeds)
     done = [each["test"] for each in read_rows(folder) if each["passed"]]
     command = ["-m", "soak", "-n", str(at_once), "--dist", "load", "--maxschedchunk", "1", "-k", wanted]

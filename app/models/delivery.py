@@ -80,6 +80,7 @@ class Webhook(SQLModel, table=True):
     """
 
     __tablename__ = "webhook"
+    __table_args__ = (Index("webhook_by_organization", "organization"),)
 
     id: str = Field(sa_column=Column(key_text(), primary_key=True))
     organization: str = Field(sa_column=Column(key_text(), nullable=False))

@@ -46,6 +46,8 @@ LATEST = 12
 """Moves between two blows, less one, at most."""
 PACE = 0.05
 """Seconds between two moves of one referral."""
+RETRY = 0.1
+"""Seconds before a request that failed is sent again, to the other host."""
 POLL = 0.25
 """Seconds between two polls of a poller."""
 LONG = 3 * PATIENCE
@@ -116,7 +118,7 @@ class Play:
                 made.append(reference(answer.json()))
             return bool(made)
 
-        await until(succeed, LONG)
+        await until(succeed, LONG, turn=RETRY)
         return made[0]
 
     async def move(self, name: str, status: str) -> None:
@@ -143,7 +145,7 @@ class Play:
             assert answer.status_code >= 500 or answer.status_code in (409, 412), answer.text
             return False
 
-        await until(succeed, LONG)
+        await until(succeed, LONG, turn=RETRY)
 
     async def run(self, seed: int, fault: Fault) -> None:
         """Referrals from beginning to end, and more until all blows have fallen, at moments that the seed chooses."""
