@@ -89,7 +89,7 @@ def ask_git(*question: str) -> str:
     return subprocess.run(["git", *question], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def show(rows: list[Row]) -> str:
+def show(rows: list[Row], seeds: int) -> str:
     """The results as the document has them: what was proved, what was counted over all parts, and what went wrong."""
     commit = ask_git("rev-parse", "--short", "HEAD") + (", changed" if ask_git("status", "--porcelain", "app") else "")
     counted: dict[str, Counter[str]] = defaultdict(Counter)
@@ -97,8 +97,8 @@ def show(rows: list[Row]) -> str:
         for what, counts in row["proved"].items():
             counted[what].update(counts)
     minutes = sum(row["seconds"] for row in rows) / 60
-    head = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {minutes:.0f} minutes of tests. Digest of the sources:"
-    lines = [head, f"`{take_digest()}`.", "", "| what | counted | result |", "|---|---|---|"]
+    head = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, seeds 1 to {seeds}, {minutes:.0f} minutes of tests. Digest"
+    lines = [head, f"of the sources: `{take_digest()}`.", "", "| what | counted | result |", "|---|---|---|"]
     for what, counts in sorted(counted.items()):
         lines.append(f"| {what} | {', '.join(f'{name} {count}' for name, count in counts.items())} | {GOOD} |")
     lines += [f"| `{row['test']}` | | {BAD} |" for row in rows if not row["passed"]]
@@ -127,7 +127,7 @@ def main() -> int:
     if not run_proofs(folder, given.seeds, given.at_once, given.wanted):
         return 1
     rows = read_rows(folder)
-    write(show(rows))
+    write(show(rows, given.seeds))
     return int(not all(row["passed"] for row in rows))
 
 

@@ -28,8 +28,9 @@ def test_the_table_adds_up_the_parts_of_one_proof() -> None:
     def part(*, passed: bool, **counts: int) -> Row:
         return {"test": "t", "passed": passed, "seconds": 60, "proved": {"x": {"seeds": 1, "kill -9": 20, **counts}}}
 
-    text = show([part(passed=True), part(passed=True, blows=1)])
+    text = show([part(passed=True), part(passed=True, blows=1)], 2)
     assert "| x | seeds 2, kill -9 40, blows 1 | nothing wrong |" in text
+    assert "seeds 1 to 2" in text
     assert "Points of kill -9: 40." in text
     assert f"`{take_digest()}`" in text
-    assert "| `t` | | failed |" in show([part(passed=True), part(passed=False)])
+    assert "| `t` | | failed |" in show([part(passed=True), part(passed=False)], 2)
