@@ -6,7 +6,8 @@ from traceback import walk_tb
 from types import TracebackType
 
 FORMAT = "%(levelname)s %(name)s: %(message)s"
-UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
+"""Its loggers, save the one of accesses: addresses hold ids and queries, and it stays without a handler."""
 FRAMES = 12
 """The innermost ones that are shown."""
 CHAIN = 5
