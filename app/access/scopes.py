@@ -4,6 +4,7 @@ import re
 
 from app.access.narrowing import LETTERS as NARROWED_LETTERS
 from app.access.narrowing import read_criteria
+from app.core.caller import BREAK_GLASS
 from app.core.errors import HandoffError, Invalid
 from app.fhir.registry import TYPES
 
@@ -11,6 +12,8 @@ Permissions = tuple[tuple[str, frozenset[str]], ...]
 """A type, ``*``, or a type with the search that narrows it, and its letters."""
 
 LETTERS = "cruds"
+GLASS_LETTER = "b"
+"""The letter of ``BREAK_GLASS``, which no scope on types has."""
 MAX_LENGTH = 4_000
 SCOPE = re.compile(r"(?P<context>[a-z]+)/(?P<type>[A-Za-z]+|\*)\.(?P<letters>[^?]*)(?P<suffix>\?.*)?", re.DOTALL)
 IN_ORDER = re.compile(r"(?=.)c?r?u?d?s?")
@@ -26,7 +29,7 @@ def parse_scopes(text: str) -> Permissions:
     found: dict[str, frozenset[str]] = {}
     # RFC 6749, 3.3: the separator is the space alone, so a tab or a line break belongs to a scope, and spoils it.
     for scope in filter(None, text.split(" ")):
-        name, letters = parse_scope(scope)
+        name, letters = (BREAK_GLASS, frozenset(GLASS_LETTER)) if scope == BREAK_GLASS else parse_scope(scope)
         kind, _, query = name.partition("?")
         for other, have in found.items() if query else ():
             if other.startswith(f"{kind}?") and other != name and letters & have:
@@ -73,6 +76,8 @@ def format_scopes(permissions: Permissions) -> str:
 
 def format_scope(name: str, letters: frozenset[str]) -> str:
     """One scope as text."""
+    if name == BREAK_GLASS:
+        return name
     kind, mark, query = name.partition("?")
     return f"system/{kind}.{''.join(sorted(letters, key=LETTERS.index))}{mark}{query}"
 
@@ -93,4 +98,4 @@ def narrow_scopes(requested: Permissions, granted: Permissions) -> Permissions:
 
 def offered_scopes() -> list[str]:
     """The widest scope of every type, for clients that ask what there is."""
-    return [f"system/{name}.{LETTERS}" for name in ("*", *sorted(TYPES))]
+    return [*(f"system/{name}.{LETTERS}" for name in ("*", *sorted(TYPES))), BREAK_GLASS]

@@ -18,6 +18,7 @@ class Access:
 
     ``client`` is only claimed where ``organization`` is None. ``query`` are pairs as they came, to be hashed; None are
     those of ``query_string``.
+    ``purpose`` is the reason for which the glass was broken.
     ``given`` are the references that left, or were about to. ``recorded`` once it stands in the trail.
     """
 
@@ -30,6 +31,7 @@ class Access:
     role: str | None = None
     given: list[str] = field(default_factory=list)
     reason: str | None = None
+    purpose: str | None = None
     recorded: bool = False
 
     def note_client(self, client: str, organization: str, role: str) -> None:
@@ -94,6 +96,12 @@ def note_given(reference: str) -> None:
     """A resource that leaves."""
     if access := UNDER_WAY.get():
         access.given.append(reference)
+
+
+def note_purpose(reason: str) -> None:
+    """The reason for which the glass is broken: the one text of a caller's that the trail keeps as it came."""
+    if access := UNDER_WAY.get():
+        access.purpose = reason
 
 
 def note_interaction(interaction: str) -> None:

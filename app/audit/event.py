@@ -14,6 +14,7 @@ RESOURCE_TYPE = "http://hl7.org/fhir/resource-types"
 ENTITY_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 PROVIDER = ("http://terminology.hl7.org/CodeSystem/v3-RoleClass", "PROV")
 APPLICATION_SERVER = ("http://terminology.hl7.org/CodeSystem/security-source-type", "4")
+BREAK_THE_GLASS = ("http://terminology.hl7.org/CodeSystem/v3-ActReason", "BTG")
 PERSON, SYSTEM_OBJECT = "1", "2"
 PATIENT, DOMAIN_RESOURCE, QUERY = "1", "4", "24"
 
@@ -47,6 +48,8 @@ def render_event(row: AuditRow, base_url: str, patients: Collection[str]) -> Jso
     if row.status >= 400:
         many = f"{row.number} refusals, " if row.number > 1 else ""
         event["outcomeDesc"] = f"{many}{row.status} {row.reason or ''}".rstrip()
+    if row.purpose is not None:
+        event["purposeOfEvent"] = [{"coding": [coding(BREAK_THE_GLASS)], "text": row.purpose}]
     if entities:
         event["entity"] = entities
     return event

@@ -41,6 +41,7 @@ def build_row(access: Access, hasher: Hasher, status: int, written: Stored | Non
         access.reason if status >= 400 else None,
         1 if status >= 400 else len(given),
         [] if status >= 400 else list(dict.fromkeys(given)),
+        access.purpose,
     )
 
 

@@ -6,6 +6,9 @@ from typing import Literal
 Role = Literal["referrer", "provider", "coordinator", "admin"]
 Letter = Literal["c", "r", "u", "d", "s"]
 
+BREAK_GLASS = "break-glass"
+"""The scope of who may see what no package shares, for a reason (docs/how-to/break-glass.md): of no type."""
+
 EVERYONE = "*"
 """In an audience: every authenticated caller (the directory)."""
 
@@ -16,8 +19,8 @@ class Caller:
 
     ``organization`` is the id alone, without ``Organization/``. ``permissions`` maps a resource type, or
     ``*``, or a type with the search that narrows it, ``Task?status=requested``, to the letters of SMART scopes v2
-    granted for it. ``rate`` is requests a second, None for that of the
-    settings.
+    granted for it. ``rate`` is requests a second, None for that of the settings. ``break_glass`` is the reason for
+    which this one request sees what it otherwise would not.
     """
 
     client_id: str
@@ -26,6 +29,7 @@ class Caller:
     permissions: tuple[tuple[str, frozenset[str]], ...]
     server_makes_tasks: bool = False
     rate: float | None = None
+    break_glass: str | None = None
 
     def may(self, resource_type: str, letter: Letter) -> bool:
         """Whether a granted scope covers this interaction on this type."""
@@ -46,6 +50,10 @@ class Caller:
                     return None
                 found = query
         return found
+
+    def may_break_glass(self) -> bool:
+        """Whether the token has the scope for it."""
+        return any(name == BREAK_GLASS for name, _ in self.permissions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, SmallInteger, Uuid, text
+from sqlalchemy import BigInteger, Column, SmallInteger, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -18,7 +18,7 @@ class Audit(SQLModel, table=True):
     counts, and ``client`` is only what it claimed. ``interaction`` is a code of
     http://hl7.org/fhir/restful-interaction where there is one. ``query`` has its values hashed. ``status`` is that of
     HTTP, ``reason`` the issue code of a refusal. ``number`` counts the matches, or the refusals that one row stands
-    for; ``given`` are references to what left with the answer.
+    for; ``given`` are references to what left with the answer; ``purpose`` is the reason where the glass was broken.
     """
 
     __tablename__ = "audit"
@@ -39,3 +39,4 @@ class Audit(SQLModel, table=True):
     reason: str | None = Field(sa_column=Column(key_text(), nullable=True))
     number: int = Field(sa_column=Column(BigInteger, nullable=False))
     given: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False, server_default=text("'{}'")))
+    purpose: str | None = Field(sa_column=Column(Text, nullable=True))

@@ -2,16 +2,25 @@
 
 import re
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, get_args
 
 from fastapi import Request
 
-from app.audit.access import note_client, note_query
-from app.core.caller import Caller
-from app.core.errors import AddressTooLong, Invalid, NotAcceptable, NotFound, TooLarge, Unsupported, UnsupportedMedia
+from app.audit.access import note_client, note_purpose, note_query
+from app.core.caller import BREAK_GLASS, Caller
+from app.core.errors import (
+    AddressTooLong,
+    Forbidden,
+    Invalid,
+    NotAcceptable,
+    NotFound,
+    TooLarge,
+    Unsupported,
+    UnsupportedMedia,
+)
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
 from app.fhir.registry import TYPES
@@ -20,6 +29,8 @@ from app.interactions.entries import read_etag
 from app.interactions.hub import Hub
 from app.search.query_text import read_pairs
 
+GLASS_HEADER = "X-Break-Glass-Reason"
+LONGEST_REASON = 500
 JSON_FORMATS = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xhtml+xml", "text/*", ""})
 """Asked for by browsers and curl; JSON will do."""
@@ -58,13 +69,38 @@ def trusted_value(headers: list[str], hops: int) -> str | None:
     return values[-hops] if len(values) >= hops else None
 
 
-async def find_caller(request: Request) -> Caller:
-    """Who is calling. Raises Unauthenticated, and TooManyRequests for one that calls too often."""
+async def find_caller(request: Request, *, may_break_glass: bool = False) -> Caller:
+    """Who is calling; with ``may_break_glass`` for a reason of its own, which is refused anywhere else.
+
+    Raises Unauthenticated, TooManyRequests for one that calls too often, Forbidden, Invalid and Unsupported.
+    """
     state = request.app.state
     caller: Caller = await state.verifier.authenticate(request.headers.get("authorization"))
     note_client(caller.client_id, caller.organization, caller.role)
     state.limiter.take(caller.client_id, caller.rate)
-    return caller
+    if GLASS_HEADER not in request.headers:
+        return caller
+    if not may_break_glass:
+        raise Unsupported("The glass is broken to read one resource, or to search for those of one patient")
+    if not caller.may_break_glass():
+        raise Forbidden(f"To break the glass takes the scope {BREAK_GLASS}")
+    reason = read_reason(request.headers.getlist(GLASS_HEADER))
+    note_purpose(reason)
+    return replace(caller, break_glass=reason)
+
+
+def read_reason(values: list[str]) -> str:
+    """Why the glass is broken: one text of UTF-8. Raises Invalid."""
+    try:
+        # A header comes as its bytes (RFC 9110, 5.5).
+        reason = " ".join(values).encode("latin-1").decode().strip()
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{GLASS_HEADER} is not UTF-8", (GLASS_HEADER,)) from error
+    if len(values) != 1 or not any(each.isalnum() for each in reason) or not reason.isprintable():
+        raise Invalid(f"{GLASS_HEADER} says in words why", (GLASS_HEADER,))
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(f"{GLASS_HEADER} has at most {LONGEST_REASON} characters", (GLASS_HEADER,))
+    return reason
 
 
 def check_type(name: str) -> str:

@@ -27,6 +27,7 @@ class AuditRow(NamedTuple):
     reason: str | None
     number: int
     given: list[str]
+    purpose: str | None = None
 
 
 TABLE = "audit"

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 FHIR = {"Content-Type": "application/fhir+json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 TAG = "urn:example:leak"
+GLASS = {"X-Break-Glass-Reason": "None of our business"}
 WISH = {"Prefer": "return=OperationOutcome"}
 
 NOT_BUILT = ("$everything", "$validate", "$meta", "$export", "$graphql", "$expand", "$claim", "$convert", "_nonsense")
@@ -69,6 +70,8 @@ def read_doors(name: str) -> Iterator[Door]:
     yield Door("conditional read", "GET", here, headers={"If-None-Match": 'W/"1"'})
     yield Door("conditional read by time", "GET", here, headers={"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"})
     yield Door("head", "HEAD", here)
+    yield Door("read through the glass", "GET", here, headers=GLASS, refused=True)
+    yield Door("history through the glass", "GET", f"{here}/_history", headers=GLASS, refused=True)
     yield Door("raw read", "GET", here, headers={"Accept": "*/*"})
     yield Door("vread", "GET", f"{here}/_history/1", beyond=True)
     yield Door("vread of the next version", "GET", f"{here}/_history/2", beyond=True)
@@ -97,6 +100,7 @@ def search_doors(name: str) -> Iterator[Door]:
     for query in ("_total=accurate&_count=200", "_summary=count", "_lastUpdated=gt1970-01-01&_count=200"):
         yield Door(f"search of all {query}", "GET", f"/{name}?{query}")
     yield Door("posted search", "POST", f"/{name}/_search", "_id={id}&_total=accurate", FORM)
+    yield Door("search through the glass", "GET", f"/{name}?_id={{id}}", headers=GLASS, refused=True)
     yield Door("poll known already", "GET", f"/{name}?_id={{id}}", headers={"If-None-Match": "*"})
 
 
