@@ -64,10 +64,16 @@ async def search_through_glass(
     return await run_unit(hub, caller, work)
 
 
-def check_type(resource_type: str) -> None:
-    """Raises Forbidden for what is no patient's: a shelter's address, a secret, the audit trail."""
+def is_of_patients(resource_type: str) -> bool:
+    """Whether a type is about patients: not a shelter's address, a secret, or the audit trail."""
     kept = TYPES[resource_type]
-    if kept.directory or kept.rendered or (resource_type != "Patient" and patient_parameter(resource_type) is None):
+    named = resource_type == "Patient" or (not kept.rendered and patient_parameter(resource_type) is not None)
+    return named and not kept.directory
+
+
+def check_type(resource_type: str) -> None:
+    """Raises Forbidden for what is no patient's."""
+    if not is_of_patients(resource_type):
         raise Forbidden(f"The glass is broken for patients' data: {resource_type} is none")
 
 

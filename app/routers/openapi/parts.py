@@ -112,6 +112,12 @@ PARAMETERS: Json = {
     },
     "If-Match": _header("If-Match", _IF_MATCH, {"type": "string", "pattern": _ETAG}, 'W/"1"'),
     "If-Match.required": _header("If-Match", _IF_MATCH, {"type": "string", "pattern": _ETAG}, 'W/"1"', required=True),
+    "X-Break-Glass-Reason": _header(
+        "X-Break-Glass-Reason",
+        "Why this request is to see what no referral shares; takes the scope break-glass, and is for one patient.",
+        {"type": "string", "maxLength": 500},
+        "Unconscious in the emergency room",
+    ),
     "If-None-Match": _header(
         "If-None-Match",
         "Answer 304 where this version, or a poll's answer, still holds.",

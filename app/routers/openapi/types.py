@@ -9,6 +9,7 @@ from app.fhir.openapi_examples import stored_example as stored
 from app.fhir.openapi_schemas import refer
 from app.fhir.openapi_search import build_search_parameters, parameter_name
 from app.fhir.registry import COMMON_SEARCH, ResourceType
+from app.interactions.break_glass import is_of_patients
 from app.routers.openapi.parts import FORM, answer, ask, fail, secure, show, take
 
 Json = dict[str, Any]
@@ -81,7 +82,10 @@ class TypePaths:
             "search-type",
             "search*",
             f"Searches {self.name}",
-            parameters=[*self.criteria(all_of_them=True), *take("If-None-Match", "Prefer.handling", *SHAPING)],
+            parameters=[
+                *self.criteria(all_of_them=True),
+                *take("If-None-Match", "Prefer.handling", *self.glass(), *SHAPING),
+            ],
             responses={"200": found, **NOTHING_NEW, **fail(READING)},
         )
         form = {"schema": refer(f"search.{self.name}"), "example": search_form_example(self.name)}
@@ -89,11 +93,15 @@ class TypePaths:
             "search-type",
             "search*ByForm",
             f"Searches {self.name} with a posted form, so that names and identifiers stay out of logs",
-            parameters=take("Prefer.handling", *SHAPING),
+            parameters=take("Prefer.handling", *self.glass(), *SHAPING),
             requestBody={"content": {FORM: form}},
             responses={"200": found, **fail((*READING, 413, 415))},
         )
         return {f"/fhir/{self.name}": {"get": by_get}, f"/fhir/{self.name}/_search": {"post": by_post}}
+
+    def glass(self) -> tuple[str, ...]:
+        """The header by which the glass is broken, where the type is about patients."""
+        return ("X-Break-Glass-Reason",) if is_of_patients(self.name) else ()
 
     def build_form(self) -> Json:
         """The schema of the form that searches the type."""
@@ -182,7 +190,7 @@ class TypePaths:
             "read",
             "read*",
             f"Reads the current version of a {self.name}",
-            parameters=take("id", "If-None-Match", "If-Modified-Since", *PARTS, *SHAPING),
+            parameters=take("id", "If-None-Match", "If-Modified-Since", *self.glass(), *PARTS, *SHAPING),
             responses={
                 "200": answer(f"The {self.name}", self.name, f"{self.name}.stored", "ETag", "Last-Modified"),
                 "304": {"description": "It has not changed", "headers": show("ETag", "Last-Modified")},

@@ -55,7 +55,7 @@ async def subscribe(world: World, caller: Caller, receiver: Receiver) -> dict[st
 
 async def play(world: World, hospital: Caller, text: str, owner: str, **labels: Resource) -> set[str]:
     """Every kind of event of a referral that says ``text`` wherever it may; the references of its resources."""
-    who = await hospital.create(patient(name=[{"family": text}], **labels))
+    who = await hospital.create(patient(None, name=[{"family": text}], **labels))
     asked = await hospital.create(service_request(reference(who), code={"text": text}, **labels))
     past = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     wanted = {

@@ -144,7 +144,7 @@ async def run_writers(caller: Caller, settings: Settings, writers: int, rows: in
         max_size=writers + 2,
         server_settings={"application_name": "handoff-test"},
     )
-    polls = (
+    polls: tuple[Callable[[], Any], ...] = (
         lambda: poll_naively(pool, settings, naive),
         lambda: poll_later_than(caller, later),
         lambda: poll_history(caller, history),
