@@ -75,6 +75,7 @@ def describe(row: "AuditRow", settings: Settings) -> tuple[Any, ...]:
     asked = f"{of}?{row.query}" if row.query else of
     given = " ".join(row.given[:SHOWN]) + (f" and {len(row.given) - SHOWN} more" if len(row.given) > SHOWN else "")
     many = f"{row.number} x " if row.status >= 400 and row.number > 1 else ""
+    broken = f"glass broken: {row.purpose}" if row.purpose else None
     return (
         moment(row.recorded, settings),
         who if row.organization else f"({who})",
@@ -83,6 +84,6 @@ def describe(row: "AuditRow", settings: Settings) -> tuple[Any, ...]:
         row.interaction,
         asked or "-",
         row.status,
-        f"{many}{row.reason or '-'}",
+        f"{many}{' '.join(each for each in (row.reason, broken) if each) or '-'}",
         given or "-",
     )

@@ -13,11 +13,14 @@ async def test_the_trail_is_searched(world: World, handoff: Command, attempt: At
     await hospital.read(patient)
     await hospital.find("Patient?gender=female")
     assert (await hospital.get("/Patient?nonsense=1")).status_code == 400
+    emergency = await world.caller("er", scopes="system/Patient.rs break-glass")
+    assert (await emergency.get(f"/{patient}", X_Break_Glass_Reason="Unconscious")).status_code == 200
     await world.hub.trail.flush()
     head, *lines = (await handoff("audit", "--entity", patient)).splitlines()
     assert head.split()[:3] == ["WHEN", "CLIENT", "ORGANIZATION"]
-    assert [line.split()[6] for line in lines] == ["search-type", "read", "create"]
-    assert all("hospital" in line for line in lines)
+    assert [line.split()[6] for line in lines] == ["read", "search-type", "read", "create"]
+    assert "glass broken: Unconscious" in lines[0]
+    assert all("hospital" in line for line in lines[1:])
     assert len((await handoff("audit", "--patient", patient, "--limit", "2")).splitlines()) == 3
     refused = await handoff("audit", "--outcome", "refused", "--json", "--organization", "Organization/hospital")
     [row] = map(json.loads, refused.splitlines())

@@ -60,6 +60,7 @@ class Model:
     consents: dict[str, Consent] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     came_back: dict[str, set[str]] = field(default_factory=dict)
+    offers: set[str] = field(default_factory=set)
 
     def weigh(self, by: str, patient: str, recipient: str | None) -> tuple[bool, bool, bool]:
         """(forbidden, permitted, permitted by name) by the Consents that ``by`` keeps."""
@@ -125,10 +126,16 @@ class Model:
             if task.owner == organization and patient in task.members and task.status not in ENDED
         }
 
+    def in_pool(self, task: Task, organization: str) -> bool:
+        """Whether a Task that nobody has shows to who offers what all of them ask for."""
+        own = self.owners[task.name] == organization
+        return task.owner is None and task.status == "requested" and organization in self.offers and not own
+
     def sees(self, organization: str) -> set[str]:
-        """Every resource that an organisation sees."""
+        """Every resource that an organisation sees, whole or in part."""
         own = {each for each, owner in self.owners.items() if owner == organization}
         shared = {each for task in self.tasks.values() if task.owner == organization for each in task.members}
         told = {task.name for task in self.tasks.values() if task.owner == organization and task.told}
         back = {each for each, organizations in self.came_back.items() if organization in organizations}
-        return own | shared | told | back
+        pool = {task.name for task in self.tasks.values() if self.in_pool(task, organization)}
+        return own | shared | told | back | pool

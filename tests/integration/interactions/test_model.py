@@ -81,6 +81,19 @@ class Referring(RuleBasedStateMachine):
             for each in names
         }
 
+        self.offer("ngo")
+
+    def offer(self, by: str) -> None:
+        """A partner says that it does what every referral of this example asks for."""
+        provided = {"providedBy": {"reference": f"Organization/{self.named(by)}"}, "category": [self.category]}
+        self.run(self.callers[self.named(by)].create({"resourceType": "HealthcareService", **provided}))
+        self.model.offers.add(self.named(by))
+
+    @property
+    def category(self) -> dict[str, Any]:
+        """One that only the referrals of this example have."""
+        return {"coding": [{"system": "urn:example:category", "code": str(self.example)}]}
+
     def named(self, organization: str) -> str:
         return f"{organization}-{self.example}"
 
@@ -110,7 +123,8 @@ class Referring(RuleBasedStateMachine):
             self.model.labelled.add(reason)
         foreign = [each for each in self.model.owners if each.startswith("Condition/") and each != reason]
         more = [{"reference": each} for each in foreign if self.model.owners[each] != by]
-        body = service_request(who, reasonReference=[{"reference": reason}], supportingInfo=more)
+        reasons = [{"reference": reason}]
+        body = service_request(who, reasonReference=reasons, supportingInfo=more, category=[self.category])
         if not more:
             del body["supportingInfo"]
         return Referral(by, self.create(by, body), who, reason)
@@ -181,7 +195,24 @@ class Referring(RuleBasedStateMachine):
             caller = self.callers[self.named(by)]
             body = {**task(sent.referral.patient, sent.referral.request), "id": sent.name.split("/")[1]}
             answer = self.run(caller.send("PUT", f"/{sent.name}", body, If_Match='W/"1"'))
-            assert answer.status_code == 404, answer.text
+            assert answer.status_code == (403 if self.model.in_pool(sent, self.named(by)) else 404), answer.text
+
+    @rule(sent=tasks, by=st.sampled_from(PARTNERS))
+    def claim(self, sent: Task, by: str) -> None:
+        """A partner takes what nobody has, or tries to."""
+        caller, organization = self.callers[self.named(by)], self.named(by)
+        pooled = self.model.in_pool(sent, organization)
+        allowed = pooled and self.model.may_ask(sent.referral, organization)
+        version = self.run(self.callers[sent.referral.by].read(sent.name))["meta"]["versionId"]
+        answer = self.run(caller.send("POST", f"/{sent.name}/$claim", If_Match=f'W/"{version}"'))
+        mine = sent.owner == organization and sent.told and sent.status not in ENDED
+        if allowed:
+            assert answer.status_code == 200, answer.text
+            sent.owner = organization
+            self.model.move(sent, sent.status)
+        else:
+            expected = {422} if pooled else {200} if mine else {404, 409}
+            assert answer.status_code in expected, answer.text
 
     @rule(
         target=consents,
@@ -303,6 +334,12 @@ def test_a_walk_on_which_every_rule_bites(stage: Stage) -> None:
         lambda: machine.ask(task_at(-1)),  # refused: forbidden
         lambda: machine.write_request("clinic", plain, False),
         lambda: machine.give_consent(plain, False, None),  # closes what is left
+        lambda: machine.write_request("clinic", plain, False),
+        lambda: machine.send_task(machine.write_request("clinic", plain, False), None, "requested"),
+        lambda: machine.claim(task_at(-1), "shelter"),  # it offers something else
+        lambda: machine.claim(task_at(-1), "ngo"),
+        lambda: machine.claim(task_at(-1), "ngo"),  # once more
+        lambda: machine.move(task_at(-1), "owner", 0),
     ]
 
     def found(number: int) -> str:
@@ -314,7 +351,7 @@ def test_a_walk_on_which_every_rule_bites(stage: Stage) -> None:
     for step in steps:
         step()
         machine.everybody_sees_what_the_model_says()
-    assert [each.status for each in machine.model.tasks.values()] == ["cancelled"] * 4 + ["draft"]
+    assert [each.status for each in machine.model.tasks.values()] == ["cancelled"] * 4 + ["draft", "accepted"]
 
 
 def test_everybody_sees_what_the_model_says(stage: Stage) -> None:
