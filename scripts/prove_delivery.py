@@ -36,10 +36,11 @@ ROOMS = (
     "alembic/versions",
 )
 PROOFS = (
+    "tests/conformance/test_polling_over_http.py",
     "tests/conformance/test_restore.py",
     "tests/conformance/test_faults.py",
-    "tests/conformance/test_polling_over_http.py",
 )
+"""The longest first."""
 SEEDS = 20
 AT_ONCE = 4
 """Tests beside each other: they wait more than they work."""
