@@ -174,11 +174,32 @@ async def test_nothing_shows_at_any_door(world: World, secrets: list[Secret], pa
     callers = await callers_of(world)
     cases = list(rows(secrets, list(callers), every=every))
     assert len(cases) > 5_000
-    found = []
+    found, before, sent = [], await count_accesses(world), count_requests(callers)
     for name, secret, door in cases[part::PARTS]:
         if fault := await try_door(callers[name], door, secret, in_part=name in secret.part_for):
             found.append(f"{name} at {secret.name}, {door.name}: {fault}"[:400])
     assert not found, f"{len(found)} of {len(cases)}:\n" + "\n".join(found[:60])
+    # Each request stands in the audit trail once, refused or not.
+    assert await count_accesses(world) - before == len(sent) > len(cases[part::PARTS])
+
+
+def count_requests(callers: dict[str, Caller]) -> list[str]:
+    """The address of each request that these callers send from now on."""
+    sent: list[str] = []
+
+    async def note(request: httpx.Request) -> None:
+        sent.append(request.url.path)
+
+    for each in callers.values():
+        each.http.event_hooks["request"].append(note)
+    return sent
+
+
+async def count_accesses(world: World) -> int:
+    """How many rows of the audit trail tell of a client's request."""
+    await world.hub.trail.flush()
+    number: int = await world.pool.fetchval("SELECT count(*) FROM audit WHERE remote IS NOT NULL")
+    return number
 
 
 async def test_the_suite_sees_a_leak(world: World, secrets: list[Secret]) -> None:

@@ -69,7 +69,7 @@ async def ask(url: str, query: str) -> list[tuple[object, ...]]:
 
 
 async def test_all_comes_back(
-    written: World, handoff: Command, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: World, handoff: Command, attempt: Attempt, empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, place = written.settings.database_url or "", tmp_path / "backup"
     before, [marks] = await read_all(url), await ask(url, MARKS)
@@ -80,7 +80,10 @@ async def test_all_comes_back(
     assert sorted(each.name for each in place.iterdir()) == [DUMP, MANIFEST]
     assert (written.settings.secret_key or "x") not in (place / MANIFEST).read_text()
     monkeypatch.setenv("HANDOFF_DATABASE_URL", empty)
-    assert "every table holds what the backup counts" in await handoff("restore", str(place))
+    monkeypatch.setenv("HANDOFF_SECRET_KEY", "b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3Q=")
+    done = await attempt("restore", str(place))
+    assert "every table holds what the backup counts" in done.stdout
+    assert "The secret key here is another one" in done.stderr
     assert await read_all(empty) == before
     assert await check_database(empty) == []
     [after] = await ask(empty, MARKS)
@@ -121,6 +124,7 @@ async def test_what_is_damaged_is_refused(
     assert await read_all(empty) == {}
 
 
+@pytest.mark.soak
 async def test_into_an_embedded_database_and_with_another_key(
     written: World, handoff: Command, attempt: Attempt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
