@@ -65,6 +65,11 @@ def write_patient(**elements: Any) -> Resource:
 
 def write_request(who: str, **more: Any) -> Resource:
     note = [{"text": mark(31)}]
+    more |= {
+        "performerType": {"text": mark(26)},
+        "locationCode": [{"text": mark(27)}],
+        "orderDetail": [{"text": mark(28)}],
+    }
     return service_request(
         who, code={"text": mark(29)}, patientInstruction=mark(30), note=note, reasonCode=[{"text": mark(32)}],
         identifier=[{"system": "urn:x", "value": mark(33)}], **more,
