@@ -40,6 +40,7 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # that it looked is no news
     for name in UVICORN:
         logger = logging.getLogger(name)
         logger.handlers.clear()
