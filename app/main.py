@@ -12,12 +12,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.access.demonstration import PERSONS
+from app.access.interaction_rules import check_role
 from app.access.issuers import Issuers
-from app.access.providers import load_providers
+from app.access.providers import Provider, load_providers
 from app.access.rate_limit import RateLimiter, TokenLimits
 from app.access.remote_documents import RemoteDocuments
+from app.access.sessions import Sessions, list_persons
+from app.access.sign_in import Door
 from app.access.tokens import TokenVerifier
 from app.audit.access import AUDIENCE, note_refusal
+from app.core.caller import Caller
 from app.core.data_dir import load_secret_key
 from app.core.database import open_pool
 from app.core.errors import AudienceBreach, HandoffError, MethodNotAllowed, NotFound
@@ -25,8 +30,21 @@ from app.core.logs import configure_logging, describe_error
 from app.core.process_guard import watch_parent
 from app.core.settings import Settings
 from app.interactions.hub import Hub
+from app.interactions.operate import EVERYTHING
 from app.interactions.topics import publish_topics
-from app.routers import admin, admin_clients, audit_events, binary, docs, fhir, health, metrics, oauth, operations
+from app.routers import (
+    admin,
+    admin_clients,
+    audit_events,
+    binary,
+    docs,
+    fhir,
+    health,
+    metrics,
+    oauth,
+    operations,
+    sign_in,
+)
 from app.routers.dispatch import Dispatcher
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.recorder import Recorder
@@ -45,7 +63,7 @@ CORS_SHOWN = [
 ]  # fmt: skip
 # Those of Binary and the operations before those of every type, whose addresses hold theirs.
 HOT = (oauth.router, audit_events.router, binary.router, operations.router, fhir.router)
-ROUTERS = (*HOT, health.router, metrics.router, admin.router, admin_clients.router, docs.router)
+ROUTERS = (*HOT, health.router, metrics.router, admin.router, admin_clients.router, docs.router, sign_in.router)
 
 
 class Application(FastAPI):
@@ -93,6 +111,15 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
         app.state.documents = RemoteDocuments(settings)
         app.state.issuers = Issuers(providers, app.state.documents)
         app.state.verifier = TokenVerifier(app.state.secret_key, pool, public_url, issuers=app.state.issuers)
+        app.state.sessions = Sessions(
+            pool,
+            app.state.secret_key,
+            settings.session_minutes,
+            list_persons(providers, PERSONS if settings.demo_sign_in else {}),
+        )
+        app.state.door = find_door(app, settings, providers)
+        if settings.open_as:
+            logger.warning("OPEN MODE: whoever calls from this machine without a token is %s", settings.open_as)
         if publishing:
             await publish(app.state.hub)
         # What was made at the start stays: no later collection need look at it again.
@@ -110,6 +137,7 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     app.state.settings = settings
     app.state.public_url = public_url
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
+    app.state.open_caller = read_open_caller(settings)
     app.state.token_limits = TokenLimits(settings)
     app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
     for router in ROUTERS:
@@ -130,6 +158,21 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(Exception, handle_bug)
     return app
+
+
+def find_door(app: FastAPI, settings: Settings, providers: tuple[Provider, ...]) -> Door | None:
+    """The provider by which people sign in, if there is one."""
+    secret = settings.sign_in_secret.get_secret_value() if settings.sign_in_secret else None
+    for each in providers:
+        if each.sign_in:
+            return Door(each, each.sign_in, app.state.issuers, app.state.documents, secret)
+    return None
+
+
+def read_open_caller(settings: Settings) -> Caller | None:
+    """Whom open mode takes everybody of this machine for; None where it is off."""
+    role, _, organization = (settings.open_as or "").partition(":")
+    return Caller("open", organization, check_role(role), EVERYTHING) if organization else None
 
 
 async def publish(hub: Hub) -> None:

@@ -108,7 +108,7 @@ def load_key(jwk: Json, algorithm: str) -> RSAKey | ECKey:
     kind, curve = ALGORITHMS[algorithm]
     if jwk.get("kty") != kind or jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
         raise Untrusted("the key is not for this algorithm")
-    public = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
+    public: Json = {name: jwk[name] for name in ("kty", "crv", "x", "y", "n", "e") if name in jwk}
     try:
         key: RSAKey | ECKey = RSAKey.import_key(public) if kind == "RSA" else ECKey.import_key(public)
     except (JoseError, SecurityWarning, ValueError, TypeError, KeyError) as error:

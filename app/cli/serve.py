@@ -6,7 +6,7 @@ import ssl
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_ad
 from app.core.database import log_risks
 from app.core.errors import HandoffError
 from app.core.logs import configure_logging
+from app.core.loopback import is_loopback
 from app.core.operator_database import application_url, own_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
@@ -31,13 +32,21 @@ def serve(
     data_dir: Annotated[Path | None, typer.Option(help="Instead of HANDOFF_DATA_DIR.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many web processes.")] = 1,
     demo: Annotated[bool, typer.Option("--demo", help="Put a demonstration network in place.")] = False,
+    open_as: Annotated[
+        str | None,
+        typer.Option("--open", help="Open mode, on a loopback address alone: who has no token is ROLE:ORGANIZATION."),
+    ] = None,
     no_delivery: Annotated[bool, typer.Option("--no-delivery", help="Leave delivery to `handoff worker`.")] = False,
 ) -> None:
     """Run the server: database, web processes and delivery, until Ctrl-C or SIGTERM."""
     received = defer_signals()
-    settings = Settings(data_dir=data_dir.resolve()) if data_dir else Settings()
+    settings = read_settings(data_dir, open_as)
     configure_logging(settings.log_level)
     listener = bind_listener(host, port)
+    here = is_loopback(str(listener.getsockname()[0])) and not settings.trusted_hops
+    if settings.open_as and not here:
+        listener.close()
+        raise HandoffError("Open mode (HANDOFF_OPEN_AS, --open) is for a loopback address and without proxies alone")
     with ExitStack() as stack:
         with when_slow("Starting the database"):
             url = stack.enter_context(own_database(settings))
@@ -61,6 +70,8 @@ def serve(
                 "HANDOFF_MIGRATION_URL": "",  # what serves never learns how to be the owner
                 "HANDOFF_DATA_DIR": str(settings.data_dir.resolve()),
                 "HANDOFF_PUBLIC_URL": settings.public_url or "",
+                "HANDOFF_DEMO_SIGN_IN": str(demo and here),
+                **({"HANDOFF_OPEN_AS": settings.open_as} if settings.open_as else {}),
             },
             log_level="debug" if settings.log_level == "debug" else "warning",
             received=received,
@@ -68,6 +79,16 @@ def serve(
         )
         asyncio.run(run_server(supervisor, settings, (owner_url, url), address, demo=demo))
     tell("Stopped.")
+
+
+def read_settings(data_dir: Path | None, open_as: str | None) -> Settings:
+    """The settings, with what was given on the command line in place of theirs."""
+    given: dict[str, Any] = {}
+    if data_dir:
+        given["data_dir"] = data_dir.resolve()
+    if open_as:
+        given["open_as"] = open_as
+    return Settings(**given)
 
 
 def check_tls_files(settings: Settings) -> tuple[Path, Path] | None:
@@ -89,15 +110,21 @@ async def run_server(
 
     async def when_ready() -> None:
         write_address(settings.data_dir, ADDRESS, address)
+        systems: list[tuple[str, str, Path]] = []
         if demo:
             from app.interactions.command import open_hub
+            from app.interactions.demo_clients import ensure_demo_clients
             from app.interactions.operate import seed_network
 
             async with open_hub(settings, url) as hub:
                 made = [reference async for reference, missing in seed_network(hub) if missing]
+                systems = await ensure_demo_clients(hub, settings.data_dir / "demo")
             typer.echo(f"The demonstration network is in place ({len(made)} resources made now).")
-        organization = "Organization/song-huong-hospital" if demo else "Organization/my-hospital"
-        typer.echo(describe_server(settings, address, organization))
+        typer.echo(describe_server(settings, address, systems))
+        if settings.open_as:
+            tell(
+                f"OPEN MODE: whoever calls from this machine without a token is {settings.open_as}. Not for real data."
+            )
 
     pruning = asyncio.create_task(keep_audit_young(owner_url, settings.audit_retention_days, supervisor.stop))
     try:

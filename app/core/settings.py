@@ -86,8 +86,25 @@ class Settings(BaseSettings):
     )
     identity_providers: Path | None = Field(
         default=None,
-        description="JSON file of the OpenID Connect providers whose tokens count in place of ours "
-        "(docs/how-to/clients.md).",
+        description="JSON file of the OpenID Connect providers whose tokens count in place of ours, and by which "
+        "people sign in (docs/how-to/clients.md, docs/how-to/sign-in.md).",
+    )
+    sign_in_secret: SecretStr | None = Field(
+        default=None, description="Our client's secret at the provider by which people sign in, where it has one."
+    )
+    session_minutes: int = Field(
+        default=60, ge=1, le=720, description="Minutes after which a person has to sign in again."
+    )
+    demo_sign_in: bool = Field(
+        default=False,
+        description="Whether one may sign in as a person of the demonstration without a password, from this machine "
+        "alone; `serve --demo` on a loopback address sets it.",
+    )
+    open_as: str | None = Field(
+        default=None,
+        pattern=r"^(referrer|provider|coordinator|admin):[A-Za-z0-9\-.]{1,64}$",
+        description="Open mode, for trying things out: who calls from this machine without a token is this role of "
+        "this organisation, such as referrer:my-hospital. `serve` then refuses any address but a loopback one.",
     )
     token_rate_limit: float = Field(
         default=10,

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.core.settings import Settings
@@ -16,19 +17,41 @@ Warm Handoff answers at {address}
 
 Try, in another terminal:
   curl {address}/fhir/metadata
-  {handoff} client add my-ehr --organization {organization} --role referrer \\
+  {handoff} client add my-ehr --organization Organization/my-hospital --role referrer \\
     --scope 'system/*.cruds' --generate-key my-ehr.json
   curl -H "Authorization: Bearer $({handoff} token my-ehr --key my-ehr.json)" {address}/fhir/Organization
 
 Ctrl-C stops it."""
 
+DEMONSTRATION = """
+Warm Handoff answers at {address}
+  FHIR base   {address}/fhir
+  docs        {address}/docs
+  sign in     {address}/signin
 
-def describe_server(settings: Settings, address: str, organization: str) -> str:
-    """The text, with the command `handoff` as one can type it here, and its data directory if it is not the usual."""
+Systems of the demonstration, each with its private key:
+{systems}
+
+Try, in another terminal:
+  curl {address}/fhir/metadata
+  curl -H "Authorization: Bearer $({handoff} token {first} --key {key})" {address}/fhir/Organization
+
+Ctrl-C stops it."""
+
+
+def describe_server(settings: Settings, address: str, systems: Sequence[tuple[str, str, Path]]) -> str:
+    """The text, with the command `handoff` as one can type it here, and its data directory if it is not the usual.
+
+    ``systems`` are those of the demonstration: client, organisation, the file of its key.
+    """
     handoff = own_command()
     if settings.data_dir.resolve() != Path.cwd() / Settings.model_fields["data_dir"].default:
         handoff = f"HANDOFF_DATA_DIR={shlex.quote(str(settings.data_dir))} {handoff}"
-    return WELCOME.format(address=address, handoff=handoff, organization=organization)
+    if not systems:
+        return WELCOME.format(address=address, handoff=handoff)
+    lines = "\n".join(f"  {name:<22} Organization/{organization:<20} {path}" for name, organization, path in systems)
+    first, _, key = systems[0]
+    return DEMONSTRATION.format(address=address, handoff=handoff, systems=lines, first=first, key=shlex.quote(str(key)))
 
 
 def own_command() -> str:

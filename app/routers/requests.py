@@ -21,6 +21,7 @@ from app.core.errors import (
     Unsupported,
     UnsupportedMedia,
 )
+from app.core.loopback import comes_from_here
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
 from app.fhir.registry import TYPES
@@ -75,7 +76,10 @@ async def find_caller(request: Request, *, may_break_glass: bool = False) -> Cal
     Raises Unauthenticated, TooManyRequests for one that calls too often, Forbidden, Invalid and Unsupported.
     """
     state = request.app.state
-    caller: Caller = await state.verifier.authenticate(request.headers.get("authorization"))
+    authorization = request.headers.get("authorization")
+    caller: Caller | None = await find_other(request) if authorization is None else None
+    if caller is None:
+        caller = await state.verifier.authenticate(authorization)
     note_client(caller.client_id, caller.organization, caller.role)
     state.limiter.take(caller.client_id, caller.rate)
     if GLASS_HEADER not in request.headers:
@@ -101,6 +105,30 @@ def read_reason(values: list[str]) -> str:
     if len(reason) > LONGEST_REASON:
         raise Invalid(f"{GLASS_HEADER} has at most {LONGEST_REASON} characters", (GLASS_HEADER,))
     return reason
+
+
+async def find_other(request: Request) -> Caller | None:
+    """Who calls without a token: a person who is signed in, or in open mode a program of this machine.
+
+    Raises Forbidden for a change without the session's token: a page of others may have sent it.
+    """
+    state = request.app.state
+    if value := request.cookies.get(session_cookie(request)):
+        found = await state.sessions.find(value)
+        if found:
+            safe = request.method in ("GET", "HEAD")
+            if not safe and not state.sessions.check_token(value, request.headers.get("x-csrf-token")):
+                raise Forbidden("A change by a session takes its X-CSRF-Token (GET /signin/session)")
+            person: Caller = found[1]
+            return person
+    opened: Caller | None = state.open_caller
+    remote = request.client.host if request.client else None
+    return opened if opened and comes_from_here(remote, request.headers) else None
+
+
+def session_cookie(request: Request) -> str:
+    """The cookie of a person's session; by https no other host can set it (RFC 6265bis, __Host-)."""
+    return "__Host-handoff" if find_hub(request).base_url.startswith("https://") else "handoff_session"
 
 
 def check_type(name: str) -> str:

@@ -100,6 +100,7 @@ async def test_its_tokens_count_in_place_of_ours(trusting: World, provider: Publ
     assert (await call(trusting, sign(provider, key, alg), "/fhir/Patient")).status_code == 403
     assert provider.count("/keys") == 1
     row = await trusting.pool.fetchrow("SELECT client, organization, role FROM audit WHERE status = 403")
+    assert row is not None
     assert tuple(row) == ("idp:ngo-app", "ngo", "provider")
 
 
