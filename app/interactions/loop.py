@@ -118,7 +118,8 @@ async def settle_change(
             await reopen_packages(unit, links, new)
             row = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
             add_events(unit, row, after, version_events(SERVICE_REQUEST_VERSION, before, after))
-            await settle_request(unit, new)
+            for task_row, task in await settle_request(unit, new):
+                add_events(unit, task_row, task, version_events(TASK_VERSION, task, task))
         if before is None or (before.get("status") != "active" and not await find_tasks(unit, new)):
             await make_server_tasks(unit, links, new, after)
     elif new.type == "CarePlan":

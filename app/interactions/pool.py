@@ -48,11 +48,12 @@ async def find_part(unit: Unit, row: Stored, task: Resource) -> Resource | None:
     return take_pool_part(content, service_request, own.get(who) if who else None, row.version, stamp)
 
 
-async def settle_request(unit: Unit, row: Stored) -> None:
+async def settle_request(unit: Unit, row: Stored) -> list[tuple[Stored, Resource]]:
     """After a ServiceRequest was changed: its Tasks in the pool follow.
 
-    One that comes to show to somebody new gets a version of its own, for no poll may miss it.
+    One that comes to show to somebody new gets a version of its own, for no poll may miss it: those are answered.
     """
+    renewed = []
     for each in await find_members(unit.connection, SYSTEM, "Task", row.referral or ""):
         task = read_content(each)
         focus = local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url)
@@ -60,6 +61,8 @@ async def settle_request(unit: Unit, row: Stored) -> None:
             new = await replace_version(unit, each, task, task)
             await record_provenance(unit, new, "UPDATE", "What it asks for has changed, and with it who may take it")
             await settle_pool(unit, new, task)
+            renewed.append((new, task))
+    return renewed
 
 
 async def settle_entry(unit: Unit, stored: Stored, before: Resource | None, after: Resource | None) -> None:

@@ -252,7 +252,7 @@ async def test_general_categories_match_nobody(world: World, hospital: Caller) -
     assert await everything.find(POLL) == []
 
 
-async def test_a_poll_misses_nothing_that_comes_into_the_pool(hospital: Caller, kitchen: Caller) -> None:
+async def test_a_poll_misses_nothing_that_comes_into_the_pool(world: World, hospital: Caller, kitchen: Caller) -> None:
     """A Task that comes in by its ServiceRequest alone has a version of its own for it."""
     _, asked, sent = await ask(hospital, "stress")
     _, _, other = await ask(hospital)
@@ -263,6 +263,8 @@ async def test_a_poll_misses_nothing_that_comes_into_the_pool(hospital: Caller, 
     await change(hospital, asked, category=[concept("food-insecurity")])
     assert await kitchen.find(f"{POLL}&_lastUpdated=gt{mark}") == [sent]
     assert (await hospital.read(sent))["meta"]["versionId"] == "2"
+    told = "SELECT topic FROM event WHERE focus_id = $1 AND focus_version = 2"
+    assert [row[0] for row in await world.pool.fetch(told, sent.split("/")[1])] == ["task-version"]
     draft = await ask(hospital, status="draft")
     assert await kitchen.find(f"{POLL}&_lastUpdated=gt{mark}") == [sent]
     assert (await move(hospital, draft[2], "requested")).status_code == 200
