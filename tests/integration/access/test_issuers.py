@@ -101,6 +101,7 @@ async def test_its_tokens_count_in_place_of_ours(trusting: World, provider: Publ
     assert provider.count("/keys") == 1
     row = await trusting.pool.fetchrow("SELECT client, organization, role FROM audit WHERE status = 403")
     assert row is not None
+    assert row is not None
     assert tuple(row) == ("idp:ngo-app", "ngo", "provider")
 
 
