@@ -46,6 +46,7 @@ from app.routers import (
     sign_in,
 )
 from app.routers.dispatch import Dispatcher
+from app.routers.head import HeadAsGet
 from app.routers.openapi.document import TITLE, VERSION, load_document
 from app.routers.recorder import Recorder
 from app.routers.responses import answer_error
@@ -139,7 +140,8 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
     app.state.open_caller = read_open_caller(settings)
     app.state.token_limits = TokenLimits(settings)
-    app.guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
+    guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
+    app.guarded = HeadAsGet(guarded)
     for router in ROUTERS:
         app.include_router(router)
     routes = [route for router in HOT for route in router.routes]
@@ -150,7 +152,7 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
             allow_headers=CORS_ASKED,
             expose_headers=CORS_SHOWN,
         )
