@@ -69,7 +69,7 @@ async def load_templates(connection: Connection, numbers: range = range(PERIOD))
     """
     templates = build_templates(numbers)
     for table, columns in TABLES.items():
-        await connection.execute(f"CREATE TEMP TABLE template_{table} (n bigint, LIKE {table})")
+        await connection.execute(f"CREATE TEMP TABLE template_{table} (n bigint, LIKE {table} INCLUDING DEFAULTS)")
         names = ["n", *columns]
         await connection.copy_records_to_table(f"template_{table}", records=templates[table], columns=names)
     return {table: grow_statement(table, columns, templates[table]) for table, columns in TABLES.items()}
