@@ -8,8 +8,9 @@ import asyncpg
 
 from app.core.caller import Caller
 from app.core.ids import new_id
+from app.core.settings import Settings
 from app.interactions.hub import Hub
-from bench.floor import Statement
+from bench.floor import SESSION, Statement
 from bench.stage import Stage
 
 NOT_REPEATED = ("pg_notify", "typeinfo_tree", "'jit'")
@@ -31,7 +32,14 @@ def act_as(organization: str, role: str) -> Caller:
 
 
 async def record(stage: Stage, caller: Caller, work: Work) -> tuple[list[Statement], Any]:
-    """The statements of ``work``, run in this process, and its answer."""
+    """The statements of ``work``, run in this process against the stage's database, and its answer."""
+    return await record_at(stage.settings, stage.url, f"{stage.address}/fhir", caller, work)
+
+
+async def record_at(
+    settings: Settings, url: str, base_url: str, caller: Caller, work: Work
+) -> tuple[list[Statement], Any]:
+    """As ``record``, for any database."""
     heard: list[Statement] = []
 
     def listen(query: Any) -> None:
@@ -41,15 +49,15 @@ async def record(stage: Stage, caller: Caller, work: Work) -> tuple[list[Stateme
         connection.add_query_logger(listen)
 
     pool = await asyncpg.create_pool(
-        stage.url,
+        url,
         min_size=1,
         max_size=1,
         init=prepare,
         reset=keep,
-        server_settings={"application_name": "handoff-bench"},
+        server_settings=SESSION,
     )
     try:
-        hub = Hub(stage.settings, pool, f"{stage.address}/fhir")
+        hub = Hub(settings, pool, base_url)
         answer = await work(hub, caller)
         await hub.announcer.close()
     finally:

@@ -36,7 +36,7 @@ WITH batch AS MATERIALIZED (
     FROM wanted w JOIN counted c ON c.id = w.webhook_id ORDER BY w.event_id
     RETURNING 1
 ), marked AS (
-    UPDATE event e SET fanned_out_at = clock_timestamp() FROM batch b WHERE e.id = b.id RETURNING 1
+    UPDATE event SET fanned_out_at = clock_timestamp() WHERE id = ANY(ARRAY(SELECT id FROM batch)) RETURNING 1
 )
 SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM made)
 """

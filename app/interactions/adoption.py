@@ -5,10 +5,9 @@ from typing import Any
 from app.core.errors import Issue
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.loop import place_resource, settle_change
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.interactions.versions import parse_stored, replace_version
 from app.referral.server_task import adopt_task, is_adoptable
-from app.store.referrals import find_members
 from app.store.rows import Stored
 
 
@@ -23,7 +22,7 @@ async def adopt_server_task(unit: Unit, links: Links, posted: dict[str, Any]) ->
     focus = links.visible_at((posted.get("focus") or {}).get("reference"))
     if focus is None or focus.referral is None:
         return None
-    for row in await find_members(unit.connection, SYSTEM, "Task", focus.referral):
+    for row in await unit.session.find_members("Task", focus.referral):
         made = read_content(row)
         if (
             row.owner_org != unit.caller.organization

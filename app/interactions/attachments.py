@@ -7,13 +7,12 @@ from app.fhir.registry import TYPES
 from app.interactions.consents import find_weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
 from app.interactions.sharing import reopen_package, shares
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.referral.labels import is_labelled
 from app.referral.package import onward_references
 from app.store.binaries import find_dependants, find_documents, find_shares
 from app.store.grounds import add_grounds
-from app.store.packages import close_package, open_package
-from app.store.read import load_resources
+from app.store.packages import close_package
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
@@ -27,7 +26,7 @@ async def find_context(unit: Unit, binary: Resource, owner_org: str) -> Key | No
     if "securityContext" not in binary:
         return None
     key = local_key(binary["securityContext"].get("reference"), unit.hub.base_url)
-    found = (await load_resources(unit.connection, SYSTEM, [key])).get(key) if key else None
+    found = (await unit.session.find_rows([key])).get(key) if key else None
     if found is None or found.deleted or found.owner_org != owner_org or TYPES[found.type].directory:
         raise BusinessRule(
             "The security context is a resource here that your organisation owns, and no entry of the directory",
@@ -58,7 +57,7 @@ async def align_binary(unit: Unit, stored: Stored) -> None:
     if is_labelled(binary):
         wanted = {each for each in sorted(wanted) if await rest_on_consents(unit, each, binary)}
     for task_id, organization in sorted(wanted - current):
-        await open_package(unit.connection, task_id, organization, {stored.key: stored.version})
+        await unit.session.open_package(task_id, organization, {stored.key: stored.version})
     for task_id, organization in sorted(current - wanted):
         await leave_package(unit, stored, task_id, organization)
 
@@ -90,7 +89,7 @@ async def follow_resource(unit: Unit, before: Resource | None, after: Resource |
     literals = [*onward_references(before or {}), *onward_references(after or {})]
     named = {key for literal in literals if (key := local_key(literal, unit.hub.base_url)) and key[0] == "Binary"}
     hanging = await find_dependants(unit.connection, [new.key], new.owner_org)
-    rows = await load_resources(unit.connection, SYSTEM, named | {("Binary", each) for each in hanging})
+    rows = await unit.session.find_rows(named | {("Binary", each) for each in hanging})
     for _, stored in sorted(rows.items()):
         if not stored.deleted and stored.owner_org == new.owner_org:
             await align_binary(unit, stored)

@@ -9,12 +9,11 @@ from app.interactions.hub import Hub
 from app.interactions.links import Links, referred_keys
 from app.interactions.loop import settle_change
 from app.interactions.pool import find_part
-from app.interactions.unit import SYSTEM, Unit, run_unit
+from app.interactions.unit import Unit, run_unit
 from app.interactions.versions import Placement, parse_stored, record_provenance, replace_version
 from app.interactions.writing import check_version
 from app.referral.transitions import TERMINAL
 from app.store.audience import sees_whole
-from app.store.read import load_resources
 from app.store.rows import Stored
 
 
@@ -28,7 +27,7 @@ async def claim_task(hub: Hub, caller: Caller, task_id: str, if_match: int | Non
 
     async def work(unit: Unit) -> Stored:
         await unit.lock_referrals([("Task", task_id)])
-        row = (await load_resources(unit.connection, SYSTEM, [("Task", task_id)])).get(("Task", task_id))
+        row = (await unit.session.find_rows([("Task", task_id)])).get(("Task", task_id))
         # What it showed once may be told of still: whoever saw it and comes too late must know why.
         if row is None or not (sees_whole(unit.scope, row) or set(row.reduced_for) & set(unit.scope.organizations)):
             raise NotFound(f"Task/{task_id} is not known")
@@ -65,5 +64,5 @@ async def assign(unit: Unit, row: Stored) -> Stored:
         # Which Consents there are is the requester's to know.
         raise BusinessRule(f"{row.reference} cannot be given to your organisation", ("Task.owner",)) from error
     await record_provenance(unit, new, "UPDATE", f"Claimed from the pool by Organization/{owner}")
-    unit.subject = found = (await load_resources(unit.connection, SYSTEM, [row.key]))[row.key]
+    unit.subject = found = (await unit.session.find_rows([row.key]))[row.key]
     return found

@@ -9,12 +9,11 @@ from app.access.organizations import resolve_organization
 from app.core.errors import BusinessRule, Issue
 from app.fhir.element_access import objects
 from app.interactions.links import local_key, read_content
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.referral.consent import SILENT, Verdict, name_patient, weigh_consents
 from app.referral.labels import read_labels
 from app.referral.provision import Question, find_next_change, name_actor, read_purposes, walk_rules
-from app.store.grounds import Ground, find_consents, hold_consents
-from app.store.read import load_resources
+from app.store.grounds import Ground
 from app.store.rows import Key
 
 Resource = dict[str, Any]
@@ -55,9 +54,7 @@ class Weigher:
     async def read_consents(self, patient: str) -> Consents:
         """The Consents about a patient, held still until the transaction ends."""
         if patient not in self.consents:
-            connection = self.unit.connection
-            at = await hold_consents(connection, [patient], writing=False)
-            rows = await find_consents(connection, SYSTEM, patient, self.owner_org) if patient else []
+            at, rows = await self.unit.session.find_consents(patient, self.owner_org)
             resources = [read_content(row) for row in rows]
             self.consents[patient] = Consents(at, resources, await resolve_actors(self.unit, resources))
         return self.consents[patient]
@@ -131,7 +128,7 @@ def name(content: Resource) -> str:
 
 async def find_weigher(unit: Unit, task_id: str, organization: str) -> Weigher | None:
     """Who weighs what a Task shares with an organisation; None where the Task is gone."""
-    task = (await load_resources(unit.connection, SYSTEM, [("Task", task_id)])).get(("Task", task_id))
+    task = (await unit.session.find_rows([("Task", task_id)])).get(("Task", task_id))
     if task is None or task.deleted:
         return None
     return Weigher(unit, read_content(task), task.owner_org, organization)
@@ -148,7 +145,7 @@ async def resolve_actors(unit: Unit, consents: Iterable[Resource]) -> dict[str, 
         for reference in objects(actor, "reference")
     }
     keys = {key for each in references.values() if (key := local_key(each.get("reference"), base))}
-    loaded = await load_resources(unit.connection, SYSTEM, keys)
+    loaded = await unit.session.find_rows(keys)
     return {
         key: await resolve_organization(unit.connection, reference, loaded, base)
         for key, reference in references.items()

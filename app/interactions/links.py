@@ -8,9 +8,8 @@ from app.core.errors import Issue, Unprocessable
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import find_references, parse_reference
 from app.fhir.registry import STORED, TYPES
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.store.audience import sees_part, sees_whole
-from app.store.read import load_resources
 from app.store.rows import Key, Stored
 
 
@@ -43,7 +42,7 @@ class Links:
         """Loads those not loaded yet."""
         missing = [key for key in keys if key not in self.loaded]
         if missing:
-            self.loaded |= await load_resources(self.unit.connection, SYSTEM, missing)
+            self.loaded |= await self.unit.session.find_rows(missing)
 
 
 def local_key(literal: Any, base_url: str) -> Key | None:

@@ -11,7 +11,7 @@ from app.delivery.filters import index_keys
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.pool import settle_pool, settle_request
 from app.interactions.sharing import reopen_packages, settle_package
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.interactions.versions import (
     NOWHERE,
     Placement,
@@ -34,8 +34,6 @@ from app.referral.root import root_references
 from app.referral.server_task import make_task, needs_server_task
 from app.referral.transitions import TERMINAL
 from app.store.outbox import Event
-from app.store.read import load_resources
-from app.store.referrals import find_members
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
@@ -116,7 +114,7 @@ async def settle_change(
     elif new.type == "ServiceRequest" and after is not None:
         if before is not None:
             await reopen_packages(unit, links, new)
-            row = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
+            row = (await unit.session.find_rows([new.key]))[new.key]
             add_events(unit, row, after, version_events(SERVICE_REQUEST_VERSION, before, after))
             for task_row, task in await settle_request(unit, new):
                 add_events(unit, task_row, task, version_events(TASK_VERSION, task, task))
@@ -126,7 +124,7 @@ async def settle_change(
         if after is not None:
             await reopen_packages(unit, links, new)
             # Whoever the plan has come to be shared with hears of it too.
-            new = (await load_resources(unit.connection, SYSTEM, [new.key]))[new.key]
+            new = (await unit.session.find_rows([new.key]))[new.key]
         add_events(
             unit, new, after or before, care_plan_events(before, after, version=new.version, by=name_actor(unit))
         )
@@ -199,7 +197,7 @@ async def follow_referral(unit: Unit, links: Links, focus: Stored) -> None:
 
 async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource, tasks: list[Resource]) -> None:
     """Writes the outcome into the activities that name the referral."""
-    for row in await find_members(unit.connection, SYSTEM, "CarePlan", focus.referral or ""):
+    for row in await unit.session.find_members("CarePlan", focus.referral or ""):
         if row.owner_org != focus.owner_org:
             continue
         plan = parse_stored(row)
@@ -212,7 +210,7 @@ async def follow_care_plans(unit: Unit, focus: Stored, service_request: Resource
 
 async def find_tasks(unit: Unit, focus: Stored) -> list[Resource]:
     """The referral's Tasks that are about this ServiceRequest, made by the organisation whose request it is."""
-    rows = await find_members(unit.connection, SYSTEM, "Task", focus.referral or "")
+    rows = await unit.session.find_members("Task", focus.referral or "")
     tasks = [read_content(row) for row in rows if row.owner_org == focus.owner_org]
     base = unit.hub.base_url
     return [each for each in tasks if local_key((each.get("focus") or {}).get("reference"), base) == focus.key]

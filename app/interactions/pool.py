@@ -6,12 +6,10 @@ from app.fhir.element_access import codes, text
 from app.fhir.json_text import dump
 from app.interactions.links import local_key, read_content
 from app.interactions.shelter import settle_shelter
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.interactions.versions import record_provenance, replace_version
 from app.referral.pool import GENERAL, is_open, is_unassigned, take_pool_part
 from app.store.parts import hold_pool, put_into_pool, refresh_pool, take_from_pool
-from app.store.read import load_resources
-from app.store.referrals import find_members
 from app.store.rows import Stored
 
 Resource = dict[str, Any]
@@ -36,7 +34,7 @@ async def find_part(unit: Unit, row: Stored, task: Resource) -> Resource | None:
     """What the pool shows of a Task; None where it is not for the pool."""
     focus = local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url)
     who = local_key((task.get("for") or {}).get("reference"), unit.hub.base_url)
-    rows = await load_resources(unit.connection, SYSTEM, [each for each in (focus, who) if each])
+    rows = await unit.session.find_rows(each for each in (focus, who) if each)
     own = {
         key: read_content(each) for key, each in rows.items() if not each.deleted and each.owner_org == row.owner_org
     }
@@ -54,7 +52,7 @@ async def settle_request(unit: Unit, row: Stored) -> list[tuple[Stored, Resource
     One that comes to show to somebody new gets a version of its own, for no poll may miss it: those are answered.
     """
     renewed = []
-    for each in await find_members(unit.connection, SYSTEM, "Task", row.referral or ""):
+    for each in await unit.session.find_members("Task", row.referral or ""):
         task = read_content(each)
         focus = local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url)
         if focus == row.key and is_unassigned(task) and await settle_pool(unit, each, task):

@@ -6,16 +6,14 @@ from app.core.errors import Issue
 from app.fhir.registry import TYPES
 from app.interactions.consents import Weigher, find_weigher
 from app.interactions.links import Links, local_key, read_content
-from app.interactions.unit import SYSTEM, Unit
+from app.interactions.unit import Unit
 from app.referral.labels import is_labelled, read_labels
 from app.referral.package import onward_references, package_references
 from app.referral.provision import read_purposes
 from app.referral.transitions import TERMINAL
-from app.store.binaries import find_dependants, find_shares
-from app.store.grounds import add_grounds, close_later, replace_grounds
-from app.store.packages import close_package, find_package, find_sharing_tasks, open_package
-from app.store.read import load_resources
-from app.store.referrals import find_members
+from app.store.binaries import find_shares
+from app.store.grounds import add_grounds, close_later
+from app.store.packages import close_package, find_sharing_tasks
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
@@ -56,7 +54,7 @@ async def collect_package(
                 continue
             members[key] = stored.version
             frontier += onward_references(content)
-    for plan in await find_members(unit.connection, SYSTEM, "CarePlan", task_row.referral or ""):
+    for plan in await unit.session.find_members("CarePlan", task_row.referral or ""):
         content = read_content(plan)
         belongs = plan.owner_org == task_row.owner_org and names_both(content, task, task_row, base)
         if belongs and await weigher.admits(content):
@@ -84,7 +82,7 @@ async def is_closed(unit: Unit, row: Stored, task: Resource) -> bool:
     """Whether the package of a Task that has ended was closed since, by its time or a Consent: it stays so."""
     if task.get("status") not in TERMINAL or row.assigned_org is None:
         return False
-    return await find_package(unit.connection, row.id, row.assigned_org) <= {row.key}
+    return await unit.session.find_package(row.id, row.assigned_org) <= {row.key}
 
 
 def says_the_same(before: Resource, after: Resource) -> bool:
@@ -147,31 +145,28 @@ async def close_task(unit: Unit, row: Stored, task: Resource | None) -> None:
     """
     if row.assigned_org is None:
         return
-    current = await find_package(unit.connection, row.id, row.assigned_org)
+    current = await unit.session.find_package(row.id, row.assigned_org)
     await close_package(unit.connection, row.id, row.assigned_org, current - {row.key})
     if task is None or not is_labelled(task):
-        await replace_grounds(unit.connection, row.id, row.assigned_org, ())
+        await unit.session.replace_grounds(row.id, row.assigned_org, ())
 
 
 async def align_package(unit: Unit, task: Stored, members: dict[Key, int], weigher: Weigher, *, fresh: bool) -> None:
     """Makes the package of a Task what it should hold, and notes what it rests on."""
     if task.assigned_org is None:
         return
-    current = set() if fresh else await find_package(unit.connection, task.id, task.assigned_org)
-    missing = {key: version for key, version in members.items() if key not in current}
-    await open_package(unit.connection, task.id, task.assigned_org, missing)
-    # Only now are the members' rows locked, and nothing new can hang on them unseen.
+    current = set() if fresh else await unit.session.find_package(task.id, task.assigned_org)
     hanging = await find_hanging(unit, task, members, weigher)
-    missing = {key: version for key, version in hanging.items() if key not in current}
-    await open_package(unit.connection, task.id, task.assigned_org, missing)
+    missing = {key: version for key, version in {**members, **hanging}.items() if key not in current}
+    await unit.session.open_package(task.id, task.assigned_org, missing)
     await close_package(unit.connection, task.id, task.assigned_org, current - set(members) - set(hanging) - {task.key})
-    await replace_grounds(unit.connection, task.id, task.assigned_org, weigher.find_grounds())
+    await unit.session.replace_grounds(task.id, task.assigned_org, weigher.find_grounds())
 
 
 async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int], weigher: Weigher) -> dict[Key, int]:
     """The Binaries whose security context is a member, in their versions; what may not be shared stays behind."""
-    ids = await find_dependants(unit.connection, members, task.owner_org) if members else []
-    rows = await load_resources(unit.connection, SYSTEM, [("Binary", each) for each in ids])
+    ids = await unit.session.find_dependants(members, task.owner_org)
+    rows = await unit.session.find_rows(("Binary", each) for each in ids)
     return {
         key: stored.version
         for key, stored in rows.items()
@@ -193,7 +188,7 @@ async def reopen_package(unit: Unit, links: Links, task: Stored) -> None:
 
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
     """After a ServiceRequest or CarePlan changed what it refers to: the packages of its referral follow."""
-    for task in await find_members(unit.connection, SYSTEM, "Task", row.referral or ""):
+    for task in await unit.session.find_members("Task", row.referral or ""):
         links.loaded[row.key] = row
         await reopen_package(unit, links, task)
 
@@ -236,7 +231,7 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
             found = True
             weigher = Weigher(unit, read_content(task), task.owner_org, task.requester_org)
             if not is_labelled(resource) or await weigher.admits({**resource, "id": stored.id}):
-                await open_package(unit.connection, each, task.requester_org, {stored.key: stored.version})
+                await unit.session.open_package(each, task.requester_org, {stored.key: stored.version})
             else:
                 told = f"{stored.reference} is labelled, and no Consent lets Organization/{task.requester_org} see it"
                 unit.issues.append(Issue("warning", "business-rule", told))

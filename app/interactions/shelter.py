@@ -12,7 +12,6 @@ from app.referral.part import take_part
 from app.referral.root import literals_at
 from app.referral.shelter import is_sheltering
 from app.store.parts import find_referring, hold_directory, set_shown
-from app.store.read import load_resources
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
@@ -83,7 +82,7 @@ class Shelter:
 
     async def load(self, keys: list[Key]) -> list[Stored]:
         """Those of them that are this organisation's."""
-        rows = await load_resources(self.unit.connection, SYSTEM, keys)
+        rows = await self.unit.session.find_rows(keys)
         return [rows[key] for key in sorted(rows) if not rows[key].deleted and rows[key].owner_org == self.owner_org]
 
     async def find_naming(self, stored: Stored, *types: str) -> list[Stored]:

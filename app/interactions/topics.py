@@ -6,9 +6,8 @@ from app.core.caller import EVERYONE, Caller
 from app.delivery.topic_resources import build_topic, topic_id
 from app.delivery.topics import SUBSCRIPTION_TOPICS, Topic
 from app.interactions.hub import Hub
-from app.interactions.unit import SYSTEM, Unit, run_unit
+from app.interactions.unit import Unit, run_unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
-from app.store.read import load_resources
 from app.store.rows import Stored
 
 OWNER = ":server"
@@ -21,7 +20,7 @@ async def publish_topics(hub: Hub) -> int:
 
     async def work(unit: Unit) -> int:
         keys = [("Basic", topic_id(each)) for each in SUBSCRIPTION_TOPICS]
-        found = await load_resources(unit.connection, SYSTEM, keys)
+        found = await unit.session.find_rows(keys)
         return sum(
             [
                 await publish_topic(unit, each, found.get(key))

@@ -21,10 +21,11 @@ from app.interactions.hub import Hub
 from app.interactions.links import local_key, referred_keys
 from app.interactions.read import reading
 from app.interactions.unit import Unit, run_unit
-from app.interactions.writing import Written, check_same_id, write_deletion, write_new, write_update
+from app.interactions.writing import Written, check_same_id, find_weighed, write_deletion, write_new, write_update
 from app.models.resources import REFERRAL_TYPES
 from app.search.query_text import read_pairs
 from app.store.rows import Key
+from app.store.session import Weighed
 
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 REWRITTEN = frozenset({"reference", "url", "valueUri", "valueUrl", "valueCanonical", "valueUuid"})
@@ -59,9 +60,10 @@ async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], o
         check_distinct(operations)
         await resolve_references(unit, operations)
         unit.focused = frozenset(find_focused(operations, hub.base_url))
-        await unit.lock_referrals(find_keys(operations, hub.base_url))
-        answers: dict[int, EntryAnswer] = {}
         unit.coming = frozenset((each.type, each.id) for each in operations if each.new and each.id)
+        unit.session.fresh |= unit.coming
+        await prepare_entries(unit, operations)
+        answers: dict[int, EntryAnswer] = {}
         for operation in in_order(operations, hub.base_url):
             answer = await run_operation(unit, operation)
             answers[operation.index] = answer
@@ -173,6 +175,21 @@ def find_focused(operations: list[Operation], base_url: str) -> Iterator[str]:
             key = local_key((operation.resource.get("focus") or {}).get("reference"), base_url)
             if key:
                 yield f"{key[0]}/{key[1]}"
+
+
+async def prepare_entries(unit: Unit, operations: list[Operation]) -> None:
+    """Takes the locks of all entries together, and reads at once what they ask for."""
+    base = unit.hub.base_url
+    written = [each for each in operations if each.method != "GET"]
+    keys = {(each.type, each.id) for each in written if each.id}
+    weighed: set[str] = set()
+    for operation in written:
+        if operation.resource:
+            keys |= referred_keys(operation.resource, base)
+            weighed |= find_weighed(unit, operation.resource) if operation.new else set()
+    if any(each.type == "Consent" for each in written):
+        weighed = set()  # who writes one holds it alone, and two who shared it before would wait for each other
+    await unit.prepare(find_keys(operations, base), keys, Weighed(frozenset(weighed), unit.caller.organization))
 
 
 def find_keys(operations: list[Operation], base_url: str) -> set[Key]:

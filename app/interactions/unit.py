@@ -17,10 +17,11 @@ from app.core.database import Connection
 from app.core.errors import Conflict, Issue, LostRace, Unavailable
 from app.interactions.hub import Hub
 from app.models.resources import REFERRAL_TYPES
-from app.store.audit import AuditRow, insert_rows
-from app.store.outbox import Event, insert_events
+from app.store.audit import AuditRow
+from app.store.outbox import Event
 from app.store.referrals import lock_referrals_of
 from app.store.rows import Key, Stored
+from app.store.session import NOBODY, Session, Weighed
 
 Result = TypeVar("Result")
 
@@ -50,7 +51,7 @@ class Unit:
     hub: Hub
     caller: Caller
     scope: Scope
-    connection: Connection
+    session: Session
     issues: list[Issue] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     focused: frozenset[str] = frozenset()
@@ -59,6 +60,17 @@ class Unit:
     mark: datetime | None = None
     subject: Stored | None = None
     entries: list[AuditRow] = field(default_factory=list)
+
+    @property
+    def connection(self) -> Connection:
+        """For what is not asked often: it sees all that was written before."""
+        return self.session.connection
+
+    async def prepare(self, touched: Iterable[Key], keys: Iterable[Key], weighed: Weighed = NOBODY) -> None:
+        """Locks the referrals of what is touched, then reads at once what a write will ask for."""
+        locking = {key for key in touched if key[0] in REFERRAL_TYPES} - self.locked
+        self.locked |= locking
+        await self.session.prepare(self.scope, locking, keys, weighed)
 
     async def lock_referrals(self, keys: Iterable[Key]) -> None:
         """Locks the referrals of these resources, those apart that this transaction has locked or begun."""
@@ -76,11 +88,10 @@ async def run_unit(hub: Hub, caller: Caller, work: Callable[[Unit], Awaitable[Re
     for attempt in range(ATTEMPTS):
         try:
             async with hub.pool.acquire() as connection, connection.transaction():
-                unit = Unit(hub, caller, scope_of(caller, hub.settings), connection)
+                unit = Unit(hub, caller, scope_of(caller, hub.settings), Session(connection))
                 result = await work(unit)
-                await insert_events(connection, unit.events)
                 recorded = list_accesses(unit)
-                await insert_rows(connection, recorded)
+                await unit.session.flush(unit.events, recorded)
         except RACES:
             # A jittered pause lets the winner finish; the loser then reads what it wrote.
             await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 -- no secret

@@ -13,7 +13,6 @@ from app.referral.provenance import provenance_of_change
 from app.search.extract import extractor
 from app.store.content import cut_content
 from app.store.rows import NO_CLOCK, Draft, Due, Stored
-from app.store.write import insert_resource, update_resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,7 @@ async def insert_version(
     shared_with: tuple[str, ...] | None = None,
 ) -> Stored:
     """The first version; without ``shared_with`` the audience is that of its type."""
-    return await insert_resource(
-        unit.connection,
+    return await unit.session.insert(
         Draft(
             type=resource["resourceType"],
             id=resource_id,
@@ -79,7 +77,10 @@ async def replace_version(
     resource: dict[str, Any],
     placement: Placement | None = None,
 ) -> Stored:
-    """The version after ``old``, whose content was ``before``; owner and audience stay. Raises LostRace."""
+    """The version after ``old``, whose content was ``before``; owner and audience stay.
+
+    LostRace comes where ``old`` is not current any more.
+    """
     extract = extractor(old.type, unit.hub.base_url)
     index = extract(resource)
     place = placement or Placement(old.referral, old.requester_org, old.assigned_org)
@@ -95,7 +96,7 @@ async def replace_version(
         due=find_due(unit, before, resource),
     )
     unchanged = before is not None and extract(before).rows == index.rows
-    return await update_resource(unit.connection, draft, old.version, children_changed=not unchanged)
+    return await unit.session.update(draft, old, children_changed=not unchanged)
 
 
 async def record_provenance(unit: Unit, stored: Stored, activity: str, reason: str) -> None:

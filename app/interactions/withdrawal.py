@@ -20,9 +20,8 @@ from app.interactions.versions import parse_stored, record_provenance, replace_v
 from app.referral.consent import name_patient
 from app.referral.labels import is_labelled
 from app.referral.transitions import TERMINAL
-from app.store.grounds import close_later, find_grounds, find_resting, hold_consents, replace_grounds
-from app.store.packages import close_package, find_package
-from app.store.read import load_resources
+from app.store.grounds import close_later, find_grounds, find_resting, hold_consents
+from app.store.packages import close_package
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
@@ -57,15 +56,15 @@ async def settle_consent(unit: Unit, owner_org: str, *versions: Resource | None)
 
 async def review_package(unit: Unit, task_id: str, organization: str) -> None:
     """Weighs one package anew, under its referral's lock, and closes it if the Consents want so."""
-    found = await load_resources(unit.connection, SYSTEM, [("Task", task_id)])
+    found = await unit.session.find_rows([("Task", task_id)])
     row = found.get(("Task", task_id))
     if row is None or row.deleted:
-        await replace_grounds(unit.connection, task_id, organization, ())
+        await unit.session.replace_grounds(task_id, organization, ())
         return
     task = read_content(row)
     weigher = Weigher(unit, task, row.owner_org, organization)
     known = await find_grounds(unit.connection, task_id, organization)
-    current = await find_package(unit.connection, task_id, organization)
+    current = await unit.session.find_package(task_id, organization)
     if organization != row.assigned_org or not is_shared(task, row) or await is_closed(unit, row, task):
         await keep_admitted(unit, row, organization, weigher, current)
         return
@@ -90,7 +89,7 @@ async def review_package(unit: Unit, task_id: str, organization: str) -> None:
 
 async def load_labelled(unit: Unit, keys: set[Key]) -> dict[Key, Stored]:
     """Those of them that carry a label."""
-    rows = await load_resources(unit.connection, SYSTEM, keys)
+    rows = await unit.session.find_rows(keys)
     return {key: row for key, row in rows.items() if not row.deleted and is_labelled(read_content(row))}
 
 
@@ -104,14 +103,14 @@ async def keep_admitted(unit: Unit, row: Stored, organization: str, weigher: Wei
 
 async def renew_grounds(unit: Unit, task_id: str, organization: str, weigher: Weigher | None) -> None:
     """What a package that is closed goes on resting on for what stays shared; it has no time to close at any more."""
-    await replace_grounds(unit.connection, task_id, organization, ())
+    await unit.session.replace_grounds(task_id, organization, ())
     if weigher:
-        await replace_grounds(unit.connection, task_id, organization, weigher.find_grounds())
+        await unit.session.replace_grounds(task_id, organization, weigher.find_grounds())
 
 
 async def withdraw_package(unit: Unit, links: Links, row: Stored, task: Resource, organization: str) -> None:
     """Closes a package for want of consent, cancels what is queued, and the Task if it has not ended."""
-    closed = await find_package(unit.connection, row.id, organization)
+    closed = await unit.session.find_package(row.id, organization)
     await cancel_queued(unit.connection, organization, closed)
     if task.get("status") not in TERMINAL:
         before = parse_stored(row)
@@ -123,7 +122,7 @@ async def withdraw_package(unit: Unit, links: Links, row: Stored, task: Resource
         await close_task(unit, row, task)
     if is_labelled(task):
         await close_package(unit.connection, row.id, organization, [row.key])
-    await replace_grounds(unit.connection, row.id, organization, ())
+    await unit.session.replace_grounds(row.id, organization, ())
 
 
 async def withdraw_resources(unit: Unit, task_id: str, organization: str, keys: list[Key]) -> None:

@@ -22,7 +22,7 @@ from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, read_content, referred_keys
 from app.interactions.loop import place_resource, settle_change
 from app.interactions.pool import settle_entry
-from app.interactions.sharing import reweigh_resource, says_the_same, share_with_requesters
+from app.interactions.sharing import is_asked, reweigh_resource, says_the_same, share_with_requesters
 from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
@@ -34,8 +34,8 @@ from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import sees_part, sees_whole
 from app.store.binaries import find_shares
 from app.store.outbox import label_events
-from app.store.referrals import begin_referral
 from app.store.rows import Key, Stored
+from app.store.session import Weighed
 from app.store.write import delete_resource
 
 Resource = dict[str, Any]
@@ -73,12 +73,14 @@ def refuse(issues: list[Any]) -> None:
 async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     """Locks the referrals that the resource touches, then loads what it refers to and its own current row."""
     keys = referred_keys(resource, unit.hub.base_url) | {own}
-    if own[0] in REFERRAL_TYPES:
-        await unit.lock_referrals(keys)
-    elif own[0] in ("DocumentReference", "Binary"):
+    if own[0] in ("DocumentReference", "Binary"):
         # What it names follows it in and out of packages, which the referral's lock guards.
         namers = keys if own[0] == "Binary" else {own}
         await unit.lock_referrals(("Task", each) for each, _ in await find_shares(unit.connection, namers))
+    touched = keys if own[0] in REFERRAL_TYPES else ()
+    # The entries of a Bundle come prepared.
+    weighed = find_weighed(unit, resource) if own in unit.session.fresh - unit.coming else set()
+    await unit.prepare(touched, keys, Weighed(frozenset(weighed), unit.caller.organization))
     links = Links(unit)
     await links.load(keys)
     current = links.visible(own)
@@ -88,11 +90,19 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     return links
 
 
+def find_weighed(unit: Unit, resource: Resource) -> set[str]:
+    """The patients whose Consents are about to be weighed, as far as a new resource tells; any other is held later."""
+    asked = resource["resourceType"] == "CarePlan" or (resource["resourceType"] == "Task" and is_asked(resource))
+    return {key[1] for key in referred_keys(resource, unit.hub.base_url) if asked and key[0] == "Patient"}
+
+
 async def write_new(unit: Unit, resource: Resource, resource_id: str | None = None, root: str | None = None) -> Written:
     """Creates a resource that ``check_resource`` has passed. ``root`` is where it stands in a Bundle."""
     name = resource["resourceType"]
     authorize(unit.caller, "create", name)
     key = (name, resource_id or new_id())
+    if resource_id is None:
+        unit.session.fresh.add(key)
     unit.locked.add(key)  # it has no row yet, and once it has one, its referral's row is locked or ours
     links = await load_links(unit, resource, key)
     if name == "Task":
@@ -104,7 +114,7 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     placement = await place_resource(unit, links, resource, key, None)
     unit.issues += check_references(links, resource, key, root or name)
     if placement.referral == f"{name}/{key[1]}":
-        await begin_referral(unit.connection, placement.referral)
+        unit.session.begin_referral(placement.referral)
     owner = owner_of(unit, key)
     if name == "Subscription":
         resource = await settle_subscription(unit, resource, key[1], owner, root or name)
@@ -199,7 +209,7 @@ async def write_update(
     if key[0] in SERVICE_RECORDS and unit.caller.role == "provider":
         check_same_subject(before, resource, root or key[0])
     if placement.referral and placement.referral != current.referral:
-        await begin_referral(unit.connection, placement.referral)
+        unit.session.begin_referral(placement.referral)
     if key[0] == "Subscription":
         resource = await settle_subscription(unit, resource, key[1], current.owner_org, root or key[0])
     unit.subject = new = await replace_version(unit, current, before, resource, placement)

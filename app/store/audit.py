@@ -7,6 +7,7 @@ from typing import NamedTuple
 from asyncpg import Record
 
 from app.core.database import Connection
+from app.store.steps import Step
 
 
 class AuditRow(NamedTuple):
@@ -32,21 +33,16 @@ class AuditRow(NamedTuple):
 
 TABLE = "audit"
 PLACES = ", ".join(f"${n}" for n in range(1, len(AuditRow._fields) + 1))
-INSERT = f"INSERT INTO {TABLE} ({', '.join(AuditRow._fields)}) VALUES ({PLACES})"
+RECORD = Step(
+    f"recorded@ AS (INSERT INTO {TABLE} ({', '.join(AuditRow._fields)}) VALUES ({PLACES}))", len(AuditRow._fields)
+)
+"""Adds one row, in the statement that writes what it tells of."""
 SELECT = f"SELECT {', '.join(AuditRow._fields)} FROM {TABLE}"
 
 
 def read_row(row: Record) -> AuditRow:
     """A row as ``SELECT`` gives it."""
     return AuditRow(*row)._replace(id=str(row["id"]))
-
-
-async def insert_rows(connection: Connection, rows: Sequence[AuditRow]) -> None:
-    """Adds rows in the transaction under way."""
-    if len(rows) == 1:
-        await connection.execute(INSERT, *rows[0])
-    elif rows:
-        await copy_rows(connection, rows)
 
 
 async def copy_rows(connection: Connection, rows: Sequence[AuditRow]) -> None:

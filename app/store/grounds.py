@@ -10,6 +10,7 @@ from app.fhir.registry import TYPES
 from app.store.read import read_row
 from app.store.rows import Stored
 from app.store.statements import audience_parameter, filter_visible, row_columns
+from app.store.steps import Step
 
 Share = tuple[str, str]
 """(Task's id, organisation): a package."""
@@ -58,23 +59,20 @@ SELECT $1, $2, * FROM unnest($3::text[], $4::bool[], $5::timestamptz[], $6::time
 ON CONFLICT (task_id, organization, patient) DO UPDATE SET consented = excluded.consented,
     closes_at = coalesce(g.closes_at, excluded.closes_at), due_at = least(excluded.due_at, g.closes_at)
 """
-REPLACE = f"""
-WITH gone AS (DELETE FROM package_ground WHERE task_id = $1 AND organization = $2 AND NOT patient = ANY($3::text[]))
-{INSERT}
-"""
-
-
-async def replace_grounds(connection: Connection, task_id: str, organization: str, grounds: Sequence[Ground]) -> None:
-    """What the package rests on from now on; nothing where it is closed. The time at which it closes stays."""
-    await connection.execute(REPLACE, *list_values(task_id, organization, grounds))
+REPLACE = Step(
+    "gone@ AS (DELETE FROM package_ground WHERE task_id = $1 AND organization = $2 AND NOT patient = ANY($3::text[])), "
+    f"rests@ AS ({INSERT})",
+    6,
+)
+"""What a package rests on from now on; nothing where it is closed. The time at which it closes stays."""
 
 
 async def add_grounds(connection: Connection, task_id: str, organization: str, grounds: Sequence[Ground]) -> None:
     """What more the package rests on."""
-    await connection.execute(INSERT, *list_values(task_id, organization, grounds))
+    await connection.execute(INSERT, *list_ground_values(task_id, organization, grounds))
 
 
-def list_values(task_id: str, organization: str, grounds: Sequence[Ground]) -> tuple[object, ...]:
+def list_ground_values(task_id: str, organization: str, grounds: Sequence[Ground]) -> tuple[object, ...]:
     """The parameters of either."""
     return (
         task_id,

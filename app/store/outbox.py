@@ -1,9 +1,12 @@
 """Writes event rows in the business transaction: what was rolled back is never sent (delivery.md)."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.core.database import Connection
+from app.store.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +25,39 @@ class Event:
     keys: tuple[str, ...] = ()
 
 
-INSERT_EVENTS = """
-WITH written AS (
-    SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bool[], $8::text[], $9::text[])
-    WITH ORDINALITY AS new(topic, referral, type, id, version, audience, labelled, facts, keys, place)
-), placed AS (
-    SELECT *, row_number() OVER (PARTITION BY referral ORDER BY place) AS step,
-           count(*) OVER (PARTITION BY referral) AS many FROM written
-), numbered AS (
-    UPDATE referral r SET sequence = r.sequence + p.many
-    FROM (SELECT DISTINCT referral, many FROM placed) p WHERE r.id = p.referral
-    RETURNING r.id, r.sequence - p.many AS before
+EVENTS = Step(
+    """
+numbered@ AS (
+    INSERT INTO referral AS r (id, sequence) SELECT * FROM unnest($1::text[], $2::bigint[]) AS new(id, many) ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET sequence = r.sequence + excluded.sequence RETURNING r.id, r.sequence
+), told@ AS (
+    INSERT INTO event (topic, referral, sequence, focus_type, focus_id, focus_version, audience, labelled, facts, keys)
+    SELECT topic, referral, n.sequence - later, type, e.id, version, string_to_array(audience, ' '), labelled, facts,
+           coalesce(string_to_array(nullif(keys, ''), chr(10)), '{}')
+    FROM unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::bool[],
+                $11::text[], $12::text[]) WITH ORDINALITY
+        AS e(topic, referral, later, type, id, version, audience, labelled, facts, keys, place)
+    JOIN numbered@ n ON n.id = e.referral ORDER BY place
+)""",
+    12,
 )
-INSERT INTO event (topic, referral, sequence, focus_type, focus_id, focus_version, audience, labelled, facts, keys)
-SELECT topic, referral, before + step, type, p.id, version, string_to_array(audience, ' '), labelled, facts,
-       coalesce(string_to_array(nullif(keys, ''), chr(10)), '{}')
-FROM placed p JOIN numbered n ON n.id = p.referral ORDER BY place
-"""
+"""Begins referrals that are new, numbers each event within its referral, whose row this transaction holds, and writes
+them all."""
 
 
-async def insert_events(connection: Connection, events: Sequence[Event]) -> None:
-    """Numbers each event within its referral, whose row this transaction has locked, and writes them all."""
-    if not events:
-        return
-    await connection.execute(
-        INSERT_EVENTS,
+def list_event_values(begun: Iterable[str], events: Sequence[Event]) -> list[list[Any]]:
+    """The values of ``EVENTS``; ``begun`` are referrals that may have no row yet."""
+    many = Counter(dict.fromkeys(begun, 0))
+    later = []
+    for each in reversed(events):
+        later.append(many[each.referral])
+        many[each.referral] += 1
+    return [
+        list(many),
+        list(many.values()),
         [each.topic for each in events],
         [each.referral for each in events],
+        later[::-1],
         [each.focus[0] for each in events],
         [each.focus[1] for each in events],
         [each.focus[2] for each in events],
@@ -59,7 +67,7 @@ async def insert_events(connection: Connection, events: Sequence[Event]) -> None
         [each.facts for each in events],
         # No code and no reference holds a line break either (index_keys sees to it).
         ["\n".join(each.keys) for each in events],
-    )
+    ]
 
 
 LABEL_EVENTS = """

@@ -1,58 +1,41 @@
 """Opens and closes what a Task shares with an organisation (access.md, What a caller sees)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 
 from app.core.database import Connection
-from app.core.errors import LostRace
 from app.fhir.registry import TYPES
 from app.store.read import group_by_type
 from app.store.rows import Key
+from app.store.steps import Step
 
 
 @cache
-def open_statement(types: tuple[str, ...]) -> str:
-    """$1 task, $2 organisation, $3 and $4 the members' types and ids, then one array of ids for each type.
+def open_step(types: tuple[str, ...]) -> Step:
+    """Lets an organisation read resources because of a Task; what it reads already stays.
 
-    Rows are locked before their audience is read: two Tasks may open and close on one Patient at once.
+    $1 task, $2 organisation, $3 and $4 the members' types and ids, then for each type the ids of those that have a row.
+    It tells of those rows. They are locked before their audience is read: two Tasks may open and close on one Patient
+    at once.
     """
     parts = [
-        "member AS (INSERT INTO package_member (type, id, organization, task_id) "
+        "member@ AS (INSERT INTO package_member (type, id, organization, task_id) "
         "SELECT type, id, $2, $1 FROM unnest($3::text[], $4::text[]) AS new(type, id) ON CONFLICT DO NOTHING)"
     ]
     for n, name in enumerate(types, start=5):
         table = TYPES[name].table
         parts.append(
-            f"locked_{table} AS MATERIALIZED (SELECT id, version, owner_org, shared_with FROM {table} "
+            f"locked_{table}@ AS MATERIALIZED (SELECT id, version, owner_org, shared_with FROM {table} "
             f"WHERE id = ANY(${n}::text[]) ORDER BY id FOR UPDATE)"
         )
         parts.append(
-            f"shared_{table} AS (UPDATE {table} r SET shared_with = array_append(r.shared_with, $2) "
-            f"FROM locked_{table} l WHERE r.id = l.id AND l.owner_org <> $2 AND NOT ($2 = ANY(l.shared_with)))"
+            f"shared_{table}@ AS (UPDATE {table} r SET shared_with = array_append(r.shared_with, $2) "
+            # The ids once more, or a plan made while the table was empty reads all of it.
+            f"FROM locked_{table}@ l WHERE r.id = ANY(${n}::text[]) AND r.id = l.id AND l.owner_org <> $2 "
+            "AND NOT ($2 = ANY(l.shared_with)))"
         )
-    locked = " UNION ALL ".join(f"SELECT '{name}', id, version FROM locked_{TYPES[name].table}" for name in types)
-    return f"WITH {', '.join(parts)} {locked}"
-
-
-async def open_package(connection: Connection, task_id: str, organization: str, versions: Mapping[Key, int]) -> None:
-    """Lets the organisation read these resources because of this Task; what it reads already stays.
-
-    ``versions`` are those that were weighed: raises LostRace where a resource has changed since, perhaps its label.
-    """
-    grouped = group_by_type(versions)
-    if not grouped:
-        return
-    members = [(name, each) for name, ids in grouped.items() for each in ids]
-    rows = await connection.fetch(
-        open_statement(tuple(grouped)),
-        task_id,
-        organization,
-        [name for name, _ in members],
-        [each for _, each in members],
-        *grouped.values(),
-    )
-    if any(versions[row[0], row[1]] != row[2] for row in rows):
-        raise LostRace("What is to be shared was changed by someone else meanwhile")
+    told = " UNION ALL ".join(f"SELECT '{name}'::text, id, version FROM locked_{TYPES[name].table}@" for name in types)
+    return Step(", ".join(parts), 4 + len(types), told)
 
 
 async def find_package(connection: Connection, task_id: str, organization: str) -> set[Key]:

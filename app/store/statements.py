@@ -6,8 +6,8 @@ from app.core.caller import EVERYONE, Scope
 from app.fhir.registry import TYPES
 from app.models.resources import REFERRAL_TYPES, column_names
 from app.models.search_rows import CHILD_TABLES
+from app.store.steps import Step
 
-STAMP_TEXT = """to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 CLOCK = "stamp_version()"
 """The database's clock, never below a mark that a poller was given (0010-polling-low-water-mark.md)."""
 
@@ -61,15 +61,9 @@ def child_kinds(resource_type: str) -> tuple[str, ...]:
     return tuple(sorted({each.row_kind for each in TYPES[resource_type].indexed if each.in_rows}))
 
 
-def clock_width(resource_type: str) -> int:
-    """How many parameters the clock of a type has: those of ``Draft.due``."""
-    return 3 if resource_type == "Task" else 0
-
-
-def due_value(first: int, old: str) -> str:
-    """The new ``due_at``: $first a moment, else $first+1 after this version, or ``old`` moved by $first+2."""
-    at, after, shift = f"${first}::timestamptz", f"${first + 1}::interval", f"${first + 2}::interval"
-    return f"CASE WHEN {shift} IS NULL THEN coalesce({at}, at + {after}) ELSE {old} + {shift} END"
+def has_clock(resource_type: str) -> bool:
+    """Whether the rows of a type have a moment at which they are overdue."""
+    return resource_type == "Task"
 
 
 WIDTH = 13
@@ -116,7 +110,7 @@ def child_inserts(resource_type: str, first_parameter: int) -> str:
         columns = [column.name for column in table.columns][2:]
         arrays = ", ".join(f"${n + i}::{array_type(kind, name)}" for i, name in enumerate(columns))
         parts.append(
-            f", new_{kind} AS (INSERT INTO {table.name} (type, id, {', '.join(columns)}) "
+            f", new_{kind}@ AS (INSERT INTO {table.name} (type, id, {', '.join(columns)}) "
             f"SELECT '{resource_type}', $1, * FROM unnest({arrays}))"
         )
         n += len(columns)
@@ -131,42 +125,31 @@ def array_type(kind: str, column: str) -> str:
     return "text[]"
 
 
+def count_child_columns(resource_type: str) -> int:
+    """How many arrays ``child_inserts`` takes."""
+    return sum(len(CHILD_TABLES[kind].columns) - 2 for kind in child_kinds(resource_type))
+
+
 def child_deletes(resource_type: str) -> str:
     """CTEs that delete the child rows of $1."""
     return "".join(
-        f", old_{kind} AS (DELETE FROM {CHILD_TABLES[kind].name} WHERE type = '{resource_type}' AND id = $1)"
+        f", old_{kind}@ AS (DELETE FROM {CHILD_TABLES[kind].name} WHERE type = '{resource_type}' AND id = $1)"
         for kind in child_kinds(resource_type)
     )
 
 
 @cache
-def insert_statement(resource_type: str) -> str:
-    """$1 id, $2-$4 pieces, $5 owner_org, $6 shared_with, then extra columns, search columns, clock, child arrays."""
-    table = TYPES[resource_type].table
+def insert_step(resource_type: str) -> Step:
+    """$1 id, $2 last_updated, $3 content, $4 owner_org, $5 shared_with, extra and search columns, clock, children."""
     names = ["owner_org", "shared_with", *extra_columns(resource_type), *search_columns(resource_type)]
-    values = ", ".join(f"${i + 5}" for i in range(len(names)))
-    after, clock = 5 + len(names), clock_width(resource_type)
-    if clock:
-        names, values = [*names, "due_at"], f"{values}, {due_value(after, 'NULL::timestamptz')}"
-    return (
-        f"WITH stamp AS MATERIALIZED (SELECT {CLOCK} AS at), written AS ("
-        f"INSERT INTO {table} AS r (id, version, last_updated, content, {', '.join(names)}) "
-        f"SELECT $1, 1, at, $2 || '1' || $3 || {STAMP_TEXT} || $4, {values} FROM stamp "
-        f"RETURNING {row_columns(resource_type)})"
-        f"{child_inserts(resource_type, after + clock)} SELECT * FROM written"
+    names += ["due_at"] if has_clock(resource_type) else []
+    after = 4 + len(names)
+    ctes = (
+        f"written@ AS (INSERT INTO {TYPES[resource_type].table} (id, version, last_updated, content, "
+        f"{', '.join(names)}) VALUES ($1, 1, $2, $3, {', '.join(f'${n}' for n in range(4, after))}))"
+        f"{child_inserts(resource_type, after)}"
     )
-
-
-def move_to_history(resource_type: str, parameter: str = "$2") -> str:
-    """CTEs: the clock, the current version $1 locked at version $2, and its copy in the history."""
-    table = TYPES[resource_type].table
-    return (
-        f"WITH before AS (SELECT * FROM {table} WHERE id = $1 AND version = {parameter} FOR UPDATE), "
-        "stamp AS MATERIALIZED (SELECT version + 1 AS next, "
-        f"greatest({CLOCK}, last_updated + interval '1 millisecond') AS at FROM before), "
-        "superseded AS (INSERT INTO resource_history (type, id, version, last_updated, deleted, content) "
-        f"SELECT '{resource_type}', id, version, last_updated, deleted, content FROM before)"
-    )
+    return Step(ctes, after - 1 + count_child_columns(resource_type))
 
 
 def clear_part(resource_type: str) -> str:
@@ -175,32 +158,47 @@ def clear_part(resource_type: str) -> str:
 
 
 @cache
-def update_statement(resource_type: str, *, children: bool) -> str:
-    """$1 id, $2 version replaced, $3-$5 pieces, extra and search columns, clock, child arrays if ``children``."""
+def update_step(resource_type: str, *, children: bool) -> Step:
+    """$1 id, $2 the version replaced, $3 last_updated, $4 content, extra and search columns, clock, child arrays.
+
+    The clock is a moment, and a time by which to move the moment that there was instead. It tells of the row where
+    that version was current.
+    """
     table = TYPES[resource_type].table
     names = [*extra_columns(resource_type), *search_columns(resource_type)]
-    sets = "".join(f", {name} = ${i + 6}" for i, name in enumerate(names)) + clear_part(resource_type)
-    after, clock = 6 + len(names), clock_width(resource_type)
-    if clock:
-        sets += f", due_at = {due_value(after, 'r.due_at')}"
-    rows = child_deletes(resource_type) + child_inserts(resource_type, after + clock) if children else ""
-    return (
-        f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
-        f"deleted = false, content = $3 || next::text || $4 || {STAMP_TEXT} || $5{sets} FROM stamp WHERE r.id = $1 "
-        f"RETURNING {row_columns(resource_type)}){rows} SELECT * FROM written"
+    sets = "".join(f", {name} = ${n}" for n, name in enumerate(names, start=5)) + clear_part(resource_type)
+    after = 5 + len(names)
+    if has_clock(resource_type):
+        shift = f"${after + 1}::interval"
+        sets += f", due_at = CASE WHEN {shift} IS NULL THEN ${after}::timestamptz ELSE r.due_at + {shift} END"
+        after += 2
+    rows = child_deletes(resource_type) + child_inserts(resource_type, after) if children else ""
+    ctes = (
+        f"before@ AS (SELECT * FROM {table} WHERE id = $1 AND version = $2 FOR UPDATE), "
+        "superseded@ AS (INSERT INTO resource_history (type, id, version, last_updated, deleted, content) "
+        f"SELECT '{resource_type}', id, version, last_updated, deleted, content FROM before@), "
+        f"written@ AS (UPDATE {table} r SET version = b.version + 1, last_updated = $3, deleted = false, "
+        f"content = $4{sets} FROM before@ b WHERE r.id = $1 RETURNING r.id, r.version){rows}"
     )
+    width = after - 1 + (count_child_columns(resource_type) if children else 0)
+    return Step(ctes, width, f"SELECT '{resource_type}'::text, id, version FROM written@")
 
 
 @cache
 def delete_statement(resource_type: str) -> str:
     """$1 id, $2 version replaced: leaves a tombstone that keeps its audience and answers no search."""
     table = TYPES[resource_type].table
-    cleared = [*search_columns(resource_type), *(["due_at"] if clock_width(resource_type) else [])]
+    cleared = [*search_columns(resource_type), *(["due_at"] if has_clock(resource_type) else [])]
     sets = "".join(f", {name} = NULL" for name in cleared) + clear_part(resource_type)
     return (
-        f"{move_to_history(resource_type)}, written AS (UPDATE {table} r SET version = next, last_updated = at, "
+        f"WITH before AS (SELECT * FROM {table} WHERE id = $1 AND version = $2 FOR UPDATE), "
+        "stamp AS MATERIALIZED (SELECT version + 1 AS next, "
+        f"greatest({CLOCK}, last_updated + interval '1 millisecond') AS at FROM before), "
+        "superseded AS (INSERT INTO resource_history (type, id, version, last_updated, deleted, content) "
+        f"SELECT '{resource_type}', id, version, last_updated, deleted, content FROM before), "
+        f"written AS (UPDATE {table} r SET version = next, last_updated = at, "
         f"deleted = true, content = ''{sets} FROM stamp WHERE r.id = $1 RETURNING {row_columns(resource_type)})"
-        f"{child_deletes(resource_type)} SELECT * FROM written"
+        f"{child_deletes(resource_type).replace('@', '')} SELECT * FROM written"
     )
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from app.core.ids import new_id
 from app.core.settings import Settings
-from app.store.audit import AuditRow, insert_rows
+from app.store.audit import RECORD, AuditRow, copy_rows
 from app.store.audit_months import prune_audit
 from app.store.roles import find_role, grant_role
+from app.store.steps import run_steps
 from tests.api import open_world
 
 ROLE = "handoff_app"
@@ -57,8 +58,8 @@ def row_of(recorded: datetime) -> AuditRow:
 async def test_the_role_that_serves_only_adds(serving: str) -> None:
     connection = await asyncpg.connect(serving)
     try:
-        await insert_rows(connection, [row_of(datetime.now(UTC))])
-        await insert_rows(connection, [row_of(datetime.now(UTC)), row_of(datetime(1999, 1, 1, tzinfo=UTC))])
+        await run_steps(connection, [(RECORD, row_of(datetime.now(UTC)))])
+        await copy_rows(connection, [row_of(datetime.now(UTC)), row_of(datetime(1999, 1, 1, tzinfo=UTC))])
         for statement in FORBIDDEN:
             with pytest.raises(asyncpg.PostgresError) as refusal:
                 await connection.execute(statement)
@@ -88,7 +89,7 @@ async def test_old_months_go_and_no_others(database_url: str) -> None:
             FOR VALUES FROM ('2001-02-01 00:00+00') TO ('2001-03-01 00:00+00')"""
         )
         moments = [datetime(2001, 2, 3, tzinfo=UTC), datetime(1999, 1, 1, tzinfo=UTC), now - timedelta(days=1), now]
-        await insert_rows(connection, [row_of(each) for each in moments])
+        await copy_rows(connection, [row_of(each) for each in moments])
         assert await prune_audit(database_url, 400) == ["m2001_02"]
         assert await prune_audit(database_url, 400) == []
         kept = await connection.fetch("SELECT recorded FROM audit ORDER BY 1")
@@ -103,7 +104,7 @@ async def test_a_month_that_comes_late_takes_its_rows(database_url: str) -> None
         now = datetime.now(UTC)
         month = f"m{now:%Y_%m}"
         await connection.execute(f"DROP TABLE audit_month.{month}")
-        await insert_rows(connection, [row_of(now)])
+        await copy_rows(connection, [row_of(now)])
         assert await connection.fetchval("SELECT count(*) FROM audit_month.other") == 1
         await connection.execute("SELECT make_audit_months()")
         assert await connection.fetchval("SELECT count(*) FROM audit_month.other") == 0

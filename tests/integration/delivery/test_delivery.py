@@ -16,7 +16,8 @@ from app.delivery.claim import Result, claim_due, finish
 from app.delivery.fan_out import fan_out
 from app.delivery.webhooks import add_webhook
 from app.delivery.worker import run_delivery
-from app.store.outbox import Event, insert_events
+from app.store.outbox import Event
+from app.store.session import Session
 from tests.integration.delivery.receiver import Receiver, Request, open_receiver
 from tests.waiting import until
 
@@ -79,7 +80,7 @@ async def emit(pool: asyncpg.Pool, task_id: str, *statuses: str) -> None:
             f'{{"task":"Task/{task_id}","status":"{status}"}}',
         )
         async with pool.acquire() as connection, connection.transaction():
-            await insert_events(connection, [event])
+            await Session(connection).flush([event])
 
 
 async def states(pool: asyncpg.Pool) -> list[str]:
@@ -315,8 +316,8 @@ async def test_what_was_rolled_back_is_never_sent(pool: asyncpg.Pool, quick: Set
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await insert_events(
-            connection, [Event("task-assigned", "Task/t", ("Task", "t", 1), ("ngo",), False, '{"task":"Task/t"}')]
+        await Session(connection).flush(
+            [Event("task-assigned", "Task/t", ("Task", "t", 1), ("ngo",), False, '{"task":"Task/t"}')]
         )
         await transaction.rollback()
     await emit(pool, "t", "requested")

@@ -3,9 +3,9 @@
 import pytest
 
 from app.core.errors import LostRace
-from app.store.packages import open_package
 from tests.api import Caller, World
 from tests.integration.interactions.samples import patient, reference, service_request, task
+from tests.sessions import session
 
 
 async def test_an_include_is_refused_rather_than_cut(world: World, hospital: Caller) -> None:
@@ -35,9 +35,10 @@ async def test_what_changed_while_it_was_weighed_is_not_shared(world: World, hos
     assert (await hospital.update({**found, "gender": "female"})).status_code == 200
     async with world.pool.acquire() as connection:
         with pytest.raises(LostRace):
-            async with connection.transaction():
-                await open_package(connection, asked["id"], "ngo", {("Patient", found["id"]): 1})
-        await open_package(connection, asked["id"], "ngo", {("Patient", found["id"]): 2})
+            async with session(connection) as opened:
+                await opened.open_package(asked["id"], "ngo", {("Patient", found["id"]): 1})
+        async with session(connection) as opened:
+            await opened.open_package(asked["id"], "ngo", {("Patient", found["id"]): 2})
     assert (await ngo.read(who))["gender"] == "female"
 
 

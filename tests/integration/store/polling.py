@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -18,8 +18,8 @@ from app.search.polling import NEXT_POLL
 from app.store.content import cut_content
 from app.store.rows import Draft, Stored
 from app.store.search import search_resources
-from app.store.write import insert_resource, update_resource
 from tests.api import Caller
+from tests.sessions import session
 from tests.waiting import until
 
 OWNER = "hospital"
@@ -34,11 +34,14 @@ def draft(name: str) -> Draft:
 
 
 async def insert(connection: Connection, name: str) -> Stored:
-    return await insert_resource(connection, draft(name))
+    async with session(connection) as opened:
+        return await opened.insert(draft(name))
 
 
 async def update(connection: Connection, name: str, version: int) -> Stored:
-    return await update_resource(connection, draft(name), version)
+    async with session(connection) as opened:
+        old = (await opened.find_rows([("Patient", name)]))["Patient", name]
+        return await opened.update(draft(name), replace(old, version=version))
 
 
 @dataclass

@@ -13,7 +13,8 @@ from app.store import reindex
 from app.store.content import cut_content
 from app.store.reindex import reindex_resources
 from app.store.rows import Draft
-from app.store.write import delete_resource, insert_resource
+from app.store.write import delete_resource
+from tests.sessions import session
 
 
 def patient(number: int) -> dict[str, Any]:
@@ -31,7 +32,8 @@ def patient(number: int) -> dict[str, Any]:
 async def insert(connection: Connection, number: int) -> None:
     resource, name = patient(number), f"p{number:03}"
     entry = extractor("Patient")(resource)
-    await insert_resource(connection, Draft("Patient", name, cut_content(resource, name), entry, "hospital"))
+    async with session(connection) as opened:
+        await opened.insert(Draft("Patient", name, cut_content(resource, name), entry, "hospital"))
 
 
 async def read_index(connection: Connection) -> list[Any]:
@@ -97,7 +99,8 @@ async def test_it_goes_on_where_it_stopped(connection: Connection) -> None:
 async def test_rows_of_a_new_kind_are_filled(connection: Connection) -> None:
     resource = {"resourceType": "Encounter", "length": {"value": 90, "unit": "min"}}
     draft = Draft("Encounter", "e", cut_content(resource, "e"), extractor("Encounter")(resource), "hospital")
-    await insert_resource(connection, draft)
+    async with session(connection) as opened:
+        await opened.insert(draft)
     before = await connection.fetch("SELECT * FROM search_quantity ORDER BY code")
     assert len(before) == 2
     await connection.execute("DELETE FROM search_quantity")
