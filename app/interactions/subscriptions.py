@@ -56,7 +56,8 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         await delete_followed(unit.connection, resource_id)
     else:
         goes_on = former not in (None, "off")
-        await put_followed(unit.connection, resource_id, wanted.types[0], wanted.follows, goes_on=goes_on)
+        at = await unit.session.stamp()
+        await put_followed(unit.connection, resource_id, wanted.types[0], wanted.follows, at, goes_on=goes_on)
     return hide_headers({name: value for name, value in resource.items() if name != "error"})  # the server's to tell
 
 

@@ -32,21 +32,21 @@ class Follower:
 
 
 PUT = """
-INSERT INTO followed (webhook_id, type, criteria, since) VALUES ($1, $2, $3, stamp_version())
+INSERT INTO followed (webhook_id, type, criteria, since) VALUES ($1, $2, $3, $5)
 ON CONFLICT (webhook_id) DO UPDATE SET type = excluded.type, criteria = excluded.criteria,
     since = CASE WHEN $4::bool AND followed.type = excluded.type THEN followed.since ELSE excluded.since END
 """
 PUT_CURSOR = """
-INSERT INTO follow_cursor (type, last_updated, id) VALUES ($1, stamp_version(), '') ON CONFLICT DO NOTHING
+INSERT INTO follow_cursor (type, last_updated, id) VALUES ($1, $2, '') ON CONFLICT DO NOTHING
 """
 
 
 async def put_followed(
-    connection: Connection, webhook_id: str, resource_type: str, criteria: str, *, goes_on: bool
+    connection: Connection, webhook_id: str, resource_type: str, criteria: str, at: datetime, *, goes_on: bool
 ) -> None:
-    """Follows a search from now on, or with ``goes_on`` from where it was followed before."""
-    await connection.execute(PUT, webhook_id, resource_type, criteria, goes_on)
-    await connection.execute(PUT_CURSOR, resource_type)
+    """Follows a search from its Subscription's version ``at``, or with ``goes_on`` from where it was followed before."""
+    await connection.execute(PUT, webhook_id, resource_type, criteria, goes_on, at)
+    await connection.execute(PUT_CURSOR, resource_type, at)
 
 
 async def delete_followed(connection: Connection, webhook_id: str) -> None:

@@ -228,6 +228,7 @@ async def test_events_are_sent_again_under_their_ids(
         assert answer.status_code == 200, answer.text
         assert answer.json()["issue"][0]["severity"] == "information"
         came = await receiver.wait_for(5)
+        await until_states(world.pool, ["delivered"] * 3)
         since = [{"name": "eventsSinceInstant", "valueInstant": "2020-01-01T00:00:00Z"}]
         answer = await hospital.send("POST", path, {"resourceType": "Parameters", "parameter": since})
         assert answer.json()["issue"][0]["diagnostics"].startswith("3 events go again")
