@@ -44,7 +44,7 @@ INSERT INTO follow_cursor (type, last_updated, id) VALUES ($1, $2, '') ON CONFLI
 async def put_followed(
     connection: Connection, webhook_id: str, resource_type: str, criteria: str, at: datetime, *, goes_on: bool
 ) -> None:
-    """Follows a search from its Subscription's version ``at``, or with ``goes_on`` from where it was followed before."""
+    """Follows a search from the version ``at`` of its Subscription, or with ``goes_on`` from where it was before."""
     await connection.execute(PUT, webhook_id, resource_type, criteria, goes_on, at)
     await connection.execute(PUT_CURSOR, resource_type, at)
 

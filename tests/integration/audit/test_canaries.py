@@ -47,6 +47,7 @@ REQUESTS = [
     ("DELETE", f"/Patient?name={marked(38)}"),
     ("GET", f"/metadata/{marked(39)}"),
     ("HEAD", f"/Patient/{marked(40)}"),
+    ("OPTIONS", f"/Patient/{marked(41)}"),
 ]
 
 
