@@ -68,11 +68,11 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         if operation.history:
             raise Unsupported("history is not offered in a Bundle")
         authorize(unit.caller, "search-type", operation.type, narrows=True)
-        plan = parse_search(operation.type, operation.pairs, unit.hub.settings, unit.hub.base_url)
-        most = unit.hub.settings.max_includes
-        base = unit.hub.base_url
+        settings, base = unit.hub.settings, unit.hub.base_url
+        plan = parse_search(operation.type, operation.pairs, settings, base, lenient=unit.lenient)
+        most = settings.max_includes
         page = await find_page(unit.connection, unit.scope, unit.caller, plan, most, unit.mark, base)
-        return EntryAnswer("200 OK", content=searchset_text(unit.hub.base_url, plan, page, unit.scope))
+        return EntryAnswer("200 OK", content=searchset_text(base, plan, page, unit.scope))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
     subset = read_subset(operation.type, operation.pairs)

@@ -18,8 +18,8 @@ from app.interactions.transaction import run_entries
 logger = logging.getLogger("handoff")
 
 
-async def run_batch(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[EntryAnswer]:
-    """One answer for each entry, in their order; one that fails touches no other.
+async def run_batch(hub: Hub, caller: Caller, bundle: dict[str, Any], *, lenient: bool = False) -> list[EntryAnswer]:
+    """One answer for each entry, in their order; one that fails touches no other. ``lenient`` is for its searches.
 
     Each entry is a transaction of one: what it may do, and how it fails, is the same.
     """
@@ -28,7 +28,7 @@ async def run_batch(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[En
     refused = []
     for index, entry in enumerate(check_bundle(bundle, hub.settings)):
         try:
-            answers += await run_entries(hub, caller, [entry], index)
+            answers += await run_entries(hub, caller, [entry], index, lenient=lenient)
         except HandoffError as error:
             answers.append(answer_error(error))
             refused.append(record_refusal(hub, entry, error))

@@ -37,15 +37,19 @@ CONDITIONAL_REFERENCE = re.compile(r"([A-Za-z]+)\?(.*)", re.DOTALL)
 """``Type?query``, relative; an address of elsewhere may hold a question mark of its own."""
 
 
-async def run_transaction(hub: Hub, caller: Caller, bundle: dict[str, Any]) -> list[EntryAnswer]:
-    """One answer for each entry, in the order of the entries.
+async def run_transaction(
+    hub: Hub, caller: Caller, bundle: dict[str, Any], *, lenient: bool = False
+) -> list[EntryAnswer]:
+    """One answer for each entry, in the order of the entries; ``lenient`` is for its searches.
 
     Raises the error of the first entry that fails, its expressions saying which; then nothing was done.
     """
-    return await run_entries(hub, caller, check_bundle(bundle, hub.settings), 0)
+    return await run_entries(hub, caller, check_bundle(bundle, hub.settings), 0, lenient=lenient)
 
 
-async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], offset: int) -> list[EntryAnswer]:
+async def run_entries(
+    hub: Hub, caller: Caller, entries: list[dict[str, Any]], offset: int, *, lenient: bool
+) -> list[EntryAnswer]:
     """Carries out checked entries in one transaction; ``offset`` is the place of the first in its Bundle."""
     mark = None
     if any(each["request"]["method"] in ("GET", "HEAD") and "?" in each["request"]["url"] for each in entries):
@@ -53,7 +57,7 @@ async def run_entries(hub: Hub, caller: Caller, entries: list[dict[str, Any]], o
             mark = await hub.low_water.read(connection)
 
     async def work(unit: Unit) -> list[EntryAnswer]:
-        unit.mark = mark
+        unit.mark, unit.lenient = mark, lenient
         # Read anew at each attempt: references are rewritten in place.
         operations = read_operations(copy_entries(entries), hub.base_url, offset)
         await resolve_conditions(unit, operations)

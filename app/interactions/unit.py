@@ -44,8 +44,9 @@ class Unit:
     ``issues`` are warnings for the answer; ``events`` are written last, when the referral's sequence is taken;
     ``focused`` are ServiceRequests (``ServiceRequest/id``) that a Task of the same Bundle has as its focus;
     ``coming`` are the resources that entries of the same Bundle create, which may be referred to before they exist;
-    ``mark`` is the polling mark from before the transaction, if it searches; ``subject`` is the version that the caller
-    wrote, and ``entries`` are the audit rows of a Bundle's entries.
+    ``mark`` is the polling mark from before the transaction, if it searches, and ``lenient`` whether a search ignores
+    what it does not know, as ``parse_search`` does; ``subject`` is the version that the caller wrote, and ``entries``
+    are the audit rows of a Bundle's entries.
     """
 
     hub: Hub
@@ -58,6 +59,7 @@ class Unit:
     coming: frozenset[Key] = frozenset()
     locked: set[Key] = field(default_factory=set)
     mark: datetime | None = None
+    lenient: bool = False
     subject: Stored | None = None
     entries: list[AuditRow] = field(default_factory=list)
 

@@ -64,12 +64,11 @@ async def bundle(request: Request) -> Response:
     pretty = check_head(request)
     caller, hub = await find_caller(request), find_hub(request)
     body = await read_resource_body(request, bundle=True)
-    representation = read_preferences(request).answer == "representation"
-    if body.get("type") == "batch":
-        answers = await run_batch(hub, caller, body)
-        return answer_entries("batch-response", answers, representation=representation, pretty=pretty)
-    answers = await run_transaction(hub, caller, body)
-    return answer_entries("transaction-response", answers, representation=representation, pretty=pretty)
+    preferences = read_preferences(request)
+    kind, run = ("batch", run_batch) if body.get("type") == "batch" else ("transaction", run_transaction)
+    answers = await run(hub, caller, body, lenient=preferences.lenient)
+    representation = preferences.answer == "representation"
+    return answer_entries(f"{kind}-response", answers, representation=representation, pretty=pretty)
 
 
 @router.get("/_history")

@@ -151,6 +151,13 @@ PARAMETERS: Json = {
         {"type": "string"},
         "handling=lenient",
     ),
+    "Prefer.Bundle": _header(
+        "Prefer",
+        "What the writes answer (return=...), and whether the searches ignore parameters that are not offered "
+        "(handling=lenient).",
+        {"type": "string"},
+        "return=representation, handling=lenient",
+    ),
 }
 
 

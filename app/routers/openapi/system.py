@@ -51,7 +51,7 @@ def bundle_operation() -> Json:
         "operationId": "processBundle",
         "summary": "Processes a batch, entry by entry, or a transaction, all of it or nothing",
         "security": [{"oauth2": []}, {"bearer": []}],
-        "parameters": take("Prefer", *SHAPING),
+        "parameters": take("Prefer.Bundle", *SHAPING),
         "requestBody": ask("Bundle", "transaction", "batch"),
         "responses": {
             "200": answer("The answer to each entry, in their order", "Bundle", "transaction-response"),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.api import Caller, World
 from tests.integration.interactions.samples import (
     bundle,
@@ -46,6 +48,21 @@ async def test_lenient_handling_by_post_and_beside_another_preference(hospital: 
     body = (await hospital.send("POST", "/Patient/_search", "colour=red", **headers)).json()
     assert modes(body) == ["match", "outcome"]
     assert modes((await hospital.get("/Patient", **LENIENT)).json()) == ["match"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_lenient_handling_of_the_searches_in_a_bundle(hospital: Caller, kind: str) -> None:
+    """The entries have no headers of their own: the Bundle's request says it for all."""
+    await hospital.create(patient())
+    asked = {"request": {"method": "GET", "url": "Patient?colour=red"}}
+    body = {"resourceType": "Bundle", "type": kind, "entry": [asked]}
+    answer = await hospital.send("POST", "", body, **LENIENT)
+    assert answer.status_code == 200, answer.text
+    [entry] = answer.json()["entry"]
+    assert modes(entry["resource"]) == ["match", "outcome"]
+    strict = await hospital.send("POST", "", body)
+    told = strict.json()["entry"][0]["response"]["outcome"] if kind == "batch" else strict.json()
+    assert told["issue"][0]["code"] == "not-supported"
 
 
 async def test_handling_is_strict_unless_asked(hospital: Caller) -> None:
