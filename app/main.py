@@ -24,7 +24,7 @@ from app.access.tokens import TokenVerifier
 from app.audit.access import AUDIENCE, note_refusal
 from app.core.caller import Caller
 from app.core.data_dir import load_secret_key
-from app.core.database import open_pool
+from app.core.database import await_database, open_pool
 from app.core.errors import AudienceBreach, HandoffError, MethodNotAllowed, NotFound
 from app.core.logs import configure_logging, describe_error
 from app.core.process_guard import watch_parent
@@ -100,8 +100,10 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         watch_parent()
+        url = settings.database_url or ""
+        await await_database(url)
         pool = await open_pool(
-            settings.database_url or "",
+            url,
             size=settings.pool_size,
             application_name="handoff-web",
             statement_timeout=settings.statement_timeout,

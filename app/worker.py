@@ -12,7 +12,7 @@ import uvloop
 
 from app.audit.upkeep import keep_months
 from app.core.data_dir import load_secret_key
-from app.core.database import open_pool
+from app.core.database import ABSENT, await_database, open_pool
 from app.core.errors import HandoffError
 from app.core.logs import configure_logging
 from app.core.operator_database import find_database
@@ -45,7 +45,7 @@ def main() -> None:
     configure_logging(settings.log_level)
     try:
         uvloop.run(run_worker(settings))
-    except (HandoffError, OSError) as error:
+    except (HandoffError, *ABSENT) as error:
         logger.error("The worker cannot run: %s", error)
         sys.exit(1)
 
@@ -56,8 +56,12 @@ async def run_worker(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    url = find_database(settings)
+    await await_database(url, stop)
+    if stop.is_set():
+        return
     pool = await open_pool(
-        find_database(settings),
+        url,
         size=settings.pool_size,
         application_name="handoff-worker",
         statement_timeout=settings.statement_timeout,

@@ -1,10 +1,46 @@
 """The pool of PostgreSQL connections, and the retry of transactions that lost a race."""
 
+import asyncio
+import logging
+import time
+
 import asyncpg
+
+logger = logging.getLogger("handoff")
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 DATABASE_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What a statement raises whose database went away, or would not have it."""
+
+
+ABSENT = (OSError, asyncpg.CannotConnectNowError)
+"""What connecting raises while a database is stopped or starting up."""
+PATIENCE = 60.0
+"""Seconds for which a server waits for its database: whoever ended at once would soon be given up by its supervisor."""
+PAUSE = 0.5
+"""Seconds between two attempts to reach it."""
+
+
+async def await_database(url: str, stop: asyncio.Event | None = None, patience: float = PATIENCE) -> None:
+    """Waits until the database takes connections, or ``stop``; after ``patience`` seconds raises what connecting did."""
+    stop = stop or asyncio.Event()
+    deadline, told = time.monotonic() + patience, False
+    while not stop.is_set():
+        try:
+            connection = await asyncpg.connect(url)
+        except ABSENT as error:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                logger.warning("Waiting for the database: %s", type(error).__name__)
+            told = True
+        else:
+            await connection.close()
+            return
+        try:
+            await asyncio.wait_for(stop.wait(), PAUSE)
+        except TimeoutError:
+            continue
 
 
 async def open_pool(url: str, *, size: int, application_name: str, statement_timeout: float) -> asyncpg.Pool:
