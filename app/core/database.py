@@ -22,7 +22,7 @@ PAUSE = 0.5
 
 
 async def await_database(url: str, stop: asyncio.Event | None = None, patience: float = PATIENCE) -> None:
-    """Waits until the database takes connections, or ``stop``; after ``patience`` seconds raises what connecting did."""
+    """Waits until the database takes connections, or ``stop``; after ``patience`` seconds raises what it got."""
     stop = stop or asyncio.Event()
     deadline, told = time.monotonic() + patience, False
     while not stop.is_set():
