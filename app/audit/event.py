@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from app.audit.kinds import PATTERN, kind_of, outcome_of, subtypes_of, type_of
+from app.fhir.moments import write_instant
 from app.store.audit import AuditRow
 
 Json = dict[str, Any]
@@ -24,7 +25,7 @@ def coding(pair: tuple[str, str]) -> Json:
 
 
 def instant(row: AuditRow) -> str:
-    return row.recorded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_instant(row.recorded)
 
 
 def render_event(row: AuditRow, base_url: str, patients: Collection[str]) -> Json:

@@ -8,6 +8,7 @@ import orjson
 from standardwebhooks import Webhook
 
 from app.delivery.claim import Claim
+from app.fhir.moments import write_instant
 
 FHIR_JSON = "application/fhir+json"
 COMPACT = "application/json"
@@ -30,7 +31,7 @@ def build_body(claim: Claim, base_url: str) -> str:
         "id": message_id(claim),
         "sequence": claim.sequence,
         "eventNumber": claim.number,
-        "time": claim.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": write_instant(claim.created_at),
         **facts,
         "links": links,
     }

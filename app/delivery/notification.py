@@ -12,6 +12,7 @@ from app.delivery.message import message_id
 from app.delivery.standing import Standing
 from app.delivery.telling import ToldEvent
 from app.delivery.topics import BY_NAME
+from app.fhir.moments import write_instant
 
 Json = dict[str, Any]
 
@@ -170,4 +171,4 @@ def build_bundle(
 
 
 def show_instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_instant(moment.astimezone(UTC))

@@ -1,4 +1,4 @@
-"""Orders dates and times of differing precision (FHIRPath, comparison)."""
+"""Writes instants, and orders dates and times of differing precision (FHIRPath, comparison)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,6 +6,11 @@ from datetime import UTC, datetime, timedelta
 _MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII)
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 _DAY = 10  # characters of YYYY-MM-DD
+
+
+def write_instant(moment: datetime) -> str:
+    """A moment in UTC as an instant, to the millisecond as everything is stamped (R4 datatypes, instant)."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_after(first: str, second: str) -> bool:

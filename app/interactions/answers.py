@@ -12,6 +12,7 @@ from app.core.errors import Issue, Unsupported
 from app.fhir.binary_text import mark_subsetted
 from app.fhir.bundle_text import bundle_text, history_entry, outcome_entry, search_entry
 from app.fhir.json_text import dump
+from app.fhir.moments import write_instant
 from app.fhir.outcome import operation_outcome
 from app.fhir.subset import Subset, read_subset, subset_text
 from app.interactions.entries import Operation
@@ -46,7 +47,7 @@ class EntryAnswer:
 
 def stamp_text(stored: Stored) -> str:
     """meta.lastUpdated of a version."""
-    return stored.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_instant(stored.last_updated)
 
 
 def answer_write(unit: Unit, written: Written) -> EntryAnswer:

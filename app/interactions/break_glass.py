@@ -1,7 +1,7 @@
 """Breaking the glass: for a reason one request sees a patient's data that no package shares, and its owner is told."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +11,7 @@ from app.core.caller import Caller
 from app.core.errors import Forbidden, Invalid, Unsupported
 from app.core.ids import new_id
 from app.fhir.element_access import objects
+from app.fhir.moments import write_instant
 from app.fhir.registry import TYPES
 from app.interactions.hub import Hub
 from app.interactions.links import read_content
@@ -84,11 +85,11 @@ async def tell_custodians(unit: Unit, seen: list[Stored]) -> None:
     mine = unit.caller.organization
     others = sorted((each for each in seen if each.owner_org != mine), key=lambda each: each.owner_org)
     for custodian, rows in groupby(others, key=lambda each: each.owner_org):
-        notice = write_notice(unit.caller, custodian, list(rows))
+        notice = write_notice(unit.caller, custodian, list(rows), await unit.session.stamp())
         await insert_version(unit, notice, new_id(), custodian, shared_with=())
 
 
-def write_notice(caller: Caller, custodian: str, rows: list[Stored]) -> Resource:
+def write_notice(caller: Caller, custodian: str, rows: list[Stored], at: datetime) -> Resource:
     """What a custodian is told of those of its resources that were seen."""
     contents = [read_content(each) for each in rows]
     labels: list[Resource] = []
@@ -102,7 +103,7 @@ def write_notice(caller: Caller, custodian: str, rows: list[Stored]) -> Resource
         subject=next((name for each in contents if (name := name_patient(each))), None),
         by=caller.organization,
         custodian=custodian,
-        sent=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        sent=write_instant(at),
         reason=str(caller.break_glass),
         labels=labels,
     )

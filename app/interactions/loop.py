@@ -8,6 +8,7 @@ from app.access.organizations import resolve_organization
 from app.core.errors import BusinessRule
 from app.core.ids import new_id
 from app.delivery.filters import index_keys
+from app.fhir.moments import write_instant
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.pool import settle_pool, settle_request
 from app.interactions.sharing import reopen_packages, settle_package
@@ -236,7 +237,7 @@ async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_reque
         task = make_task(
             {**service_request, "id": row.id},
             task_id=task_id,
-            now=row.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            now=write_instant(row.last_updated),
             requester_reference=requester,
             owner_reference=performer,
         )

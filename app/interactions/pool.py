@@ -4,6 +4,7 @@ from typing import Any
 
 from app.fhir.element_access import codes, text
 from app.fhir.json_text import dump
+from app.fhir.moments import write_instant
 from app.interactions.links import local_key, read_content
 from app.interactions.shelter import settle_shelter
 from app.interactions.unit import Unit
@@ -41,7 +42,7 @@ async def find_part(unit: Unit, row: Stored, task: Resource) -> Resource | None:
     service_request = own.get(focus) if focus and focus[0] == "ServiceRequest" else None
     if row.assigned_org or service_request is None or not is_open(task, service_request, own.get(who) if who else None):
         return None
-    stamp = row.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stamp = write_instant(row.last_updated)
     content = {**task, "id": row.id}
     return take_pool_part(content, service_request, own.get(who) if who else None, row.version, stamp)
 

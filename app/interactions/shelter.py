@@ -4,6 +4,7 @@ from typing import Any
 
 from app.core.caller import EVERYONE
 from app.fhir.json_text import dump
+from app.fhir.moments import write_instant
 from app.fhir.registry import TYPES
 from app.interactions.links import local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
@@ -46,7 +47,7 @@ NAMED_BY: dict[str, tuple[tuple[str, str], ...]] = {
 """By type, what names an entry: (type, search parameter)."""
 
 DEEPEST = 8
-"""Places within places that are followed."""
+"""Places within places that are followed; what lies deeper shows nothing, for it may lie within a shelter."""
 
 
 async def settle_shelter(unit: Unit, stored: Stored, before: Resource | None, after: Resource | None) -> None:
@@ -62,7 +63,7 @@ async def settle_shelter(unit: Unit, stored: Stored, before: Resource | None, af
         await shelter.show(stored, after, sheltered=now)
     if was or now:
         named = [key for each in (before, after) if each for key in shelter.find_named(each, SHELTERS)]
-        await shelter.settle_hanging(stored, named, DEEPEST)
+        await shelter.settle_hanging(stored, named)
 
 
 class Shelter:
@@ -95,20 +96,22 @@ class Shelter:
                 )
         return found
 
-    async def covers(self, stored: Stored, content: Resource, depth: int = DEEPEST) -> bool:
-        """Whether an entry is sheltered: for what it says itself, or as part of something that is."""
-        if is_sheltering(content):
+    async def covers(self, stored: Stored, content: Resource, within: tuple[Key, ...] = ()) -> bool:
+        """Whether an entry is sheltered: for what it says itself, or as part of something that is.
+
+        ``within`` are the entries that were asked about on the way here: places may be within each other.
+        """
+        if is_sheltering(content) or len(within) == DEEPEST:
             return True
-        if depth == 0:
-            return False
-        for each in await self.load(self.find_named(content, SHELTERED_BY)):
+        within = (*within, stored.key)
+        for each in await self.load([key for key in self.find_named(content, SHELTERED_BY) if key not in within]):
             inner = read_content(each)
             # An Organization that merely has a shelter among its services does not hide the others.
-            if is_labelled(inner) if each.type == "Organization" else await self.covers(each, inner, depth - 1):
+            if is_labelled(inner) if each.type == "Organization" else await self.covers(each, inner, within):
                 return True
         shelters = [name for name, named in SHELTERS.items() if any(kind == stored.type for kind, _ in named)]
         for each in await self.find_naming(stored, *shelters):
-            if await self.covers(each, read_content(each), depth - 1):
+            if each.key not in within and await self.covers(each, read_content(each), within):
                 return True
         return False
 
@@ -116,19 +119,17 @@ class Shelter:
         """Shows an entry to everyone, or its part; of a type that has none, nothing."""
         part = None
         if sheltered and TYPES[stored.type].view:
-            stamp = stored.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            stamp = write_instant(stored.last_updated)
             part = dump(take_part({**content, "id": stored.id}, stored.version, stamp))
         whole = () if sheltered else (EVERYONE,)
         await set_shown(self.unit.connection, stored.key, whole, part, (EVERYONE,) if part else ())
 
-    async def settle_hanging(self, stored: Stored, named: list[Key], depth: int) -> None:
+    async def settle_hanging(self, stored: Stored, named: list[Key]) -> None:
         """Settles what hangs on an entry whose shelter has come or gone, or that has come to name something else."""
-        if depth == 0:
-            return
         hanging = await self.load(named) + await self.find_naming(stored, *SHELTERED_BY)
         for each in hanging:
             content = read_content(each)
             was, now = EVERYONE not in each.shared_with, await self.covers(each, content)
             if was != now:
                 await self.show(each, content, sheltered=now)
-                await self.settle_hanging(each, self.find_named(content, SHELTERS), depth - 1)
+                await self.settle_hanging(each, self.find_named(content, SHELTERS))

@@ -7,6 +7,7 @@ from app.access.audience import first_audience
 from app.core.errors import NotFound
 from app.core.ids import new_id
 from app.fhir.json_text import STORED_LIMITS, parse
+from app.fhir.moments import write_instant
 from app.interactions.unit import Unit
 from app.referral.clocks import move_clock, read_hours, set_clock
 from app.referral.provenance import provenance_of_change
@@ -103,7 +104,7 @@ async def record_provenance(unit: Unit, stored: Stored, activity: str, reason: s
     """A Provenance for a change that the server made by itself (architecture.md, audit)."""
     provenance = provenance_of_change(
         targets=[f"{stored.reference}/_history/{stored.version}"],
-        recorded=stored.last_updated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        recorded=write_instant(stored.last_updated),
         activity_code=activity,
         agent_organization=f"Organization/{unit.caller.organization}",
         reason=reason,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.fhir.element_access import codes
+from app.fhir.moments import write_instant
 from app.fhir.references import parse_reference
 from app.referral.comparison import same
 from app.referral.labels import is_labelled
@@ -89,7 +90,7 @@ def overdue_events(
     facts |= {"status": task.get("status"), "priority": task.get("priority", "routine")}
     if literal_of(task.get("owner")):
         facts["owner"] = literal_of(task["owner"])
-    facts["deadline"] = deadline.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    facts["deadline"] = write_instant(deadline)
     return [EventFacts(OVERDUE, labelled, ids_only(facts) if labelled else facts)]
 
 

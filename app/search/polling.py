@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from app.fhir.moments import write_instant
+
 NEXT_POLL = "urn:warm-handoff:next-poll"
 """The link's relation; one that is not registered is a URI (RFC 8288, 2.1.2)."""
 
@@ -22,4 +24,4 @@ def write_next_poll(query: Sequence[tuple[str, str]], mark: datetime) -> list[tu
 
 def write_mark(mark: datetime) -> str:
     """The mark as an instant in an address."""
-    return mark.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return write_instant(mark)

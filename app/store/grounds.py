@@ -7,9 +7,7 @@ from datetime import datetime
 from app.core.caller import Scope
 from app.core.database import Connection
 from app.fhir.registry import TYPES
-from app.store.read import read_row
-from app.store.rows import Stored
-from app.store.statements import audience_parameter, filter_visible, row_columns
+from app.store.statements import audience_parameter, filter_visible
 from app.store.steps import Step
 
 Share = tuple[str, str]
@@ -39,18 +37,6 @@ async def hold_consents(connection: Connection, patients: Iterable[str], *, writ
         [f"Patient/{each}" for each in patients],
     )
     return held
-
-
-async def find_consents(connection: Connection, scope: Scope, patient: str, owner_org: str) -> list[Stored]:
-    """The Consents that an organisation keeps about a patient, deleted ones left out."""
-    rows = await connection.fetch(
-        f"SELECT {row_columns('Consent')} FROM {TYPES['Consent'].table} r WHERE r.s_patient = $2 AND r.owner_org = $3 "
-        f"AND NOT r.deleted AND {filter_visible('Consent', scope, 1)} ORDER BY r.id",
-        audience_parameter(scope),
-        f"Patient/{patient}",
-        owner_org,
-    )
-    return [read_row(row) for row in rows]
 
 
 INSERT = """

@@ -11,7 +11,7 @@ from app.core.database import Connection
 from app.fhir.registry import TYPES
 from app.store.audit import AuditRow
 from app.store.binaries import find_dependants
-from app.store.grounds import Ground, find_consents, hold_consents
+from app.store.grounds import Ground, hold_consents
 from app.store.outbox import Event
 from app.store.packages import find_package
 from app.store.read import group_by_type, load_resources, read_row
@@ -172,7 +172,7 @@ class Session:
         """One row of what ``prepare_statement`` gives."""
         what, about = row[0], row[1]
         if what == "at":
-            self.at = row[5]
+            self.at = self.at or row[5]
         elif what == "row":
             stored = read_row(row[2:])
             self.rows[stored.key] = stored
@@ -207,10 +207,7 @@ class Session:
         if key not in self.consents:
             await self.flush()
             held = await hold_consents(self.inner, [patient], writing=False)
-            self.consents[key] = (
-                held,
-                await find_consents(self.inner, EVERYTHING, patient, owner_org) if patient else [],
-            )
+            await self.load(set(), [], Weighed(frozenset({patient}), owner_org), held)
         held, rows = self.consents[key]
         return held, sorted(rows, key=lambda row: row.id)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.database import Connection
 from app.core.errors import LostRace
+from app.fhir.moments import write_instant
 from app.models.search_rows import CHILD_TABLES
 from app.store.audit import RECORD, AuditRow, copy_rows
 from app.store.grounds import REPLACE, Ground, list_ground_values
@@ -74,7 +75,7 @@ def build_stored(
 ) -> Stored:
     """A draft as it will stand: its text with the version and the time in it."""
     head, middle, tail = draft.pieces
-    stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stamp = write_instant(at)
     return Stored(
         draft.type,
         draft.id,
@@ -94,7 +95,7 @@ def build_stored(
 
 @dataclass
 class Batch:
-    """What is to be written at once. Each row stands in it once: ``holds`` tells who must write it out before."""
+    """What is to be written at once. Each row stands in it once: ``may_open`` tells what must be written out before."""
 
     versions: dict[Key, Version] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)

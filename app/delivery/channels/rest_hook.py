@@ -64,9 +64,11 @@ class RestHook:
             answer = await self.client.request(method, url, body, headers, find_deadline(self.timeout, claim.timeout))
         except OutboundFailure as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, milliseconds_since(began))
-        kept = NOT_KEPT if claim.content == "full-resource" else strip_echo(answer.text, body, headers.values())
-        answer = replace(answer, text=kept)
-        return judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
+        result = judge_answer(answer, claim.attempts, claim.age, self.schedule, milliseconds_since(began))
+        if not result.answer:
+            return result
+        kept = NOT_KEPT if claim.content == "full-resource" else strip_echo(result.answer, body, headers.values())
+        return replace(result, answer=kept)
 
     async def greet(self, subscriber: Subscriber, token: str) -> None:
         """The handshake: any answer but 2xx is an error (Backport, rest-hook)."""

@@ -245,3 +245,18 @@ async def test_the_operator_sees_and_mends_the_directory(admin: Caller, network:
     found = await admin.read(network["place"])
     assert found["address"] == PLACE
     assert (await admin.update({**found, "name": "House"})).status_code == 200
+
+
+async def test_a_place_too_deep_to_be_told_shows_nothing(house: Caller, world: World) -> None:
+    """It may lie within a shelter; and places within each other end, and hide nobody by that alone."""
+    stranger = await world.caller("elsewhere")
+    inner: dict[str, Any] = {}
+    made = []
+    for _ in range(10):
+        made.append(reference(await house.create(location(**inner))))
+        inner = {"partOf": {"reference": made[-1]}}
+    assert (await stranger.get(f"/{made[0]}")).json()["address"] == PLACE
+    assert "CANARY" not in (await stranger.get(f"/{made[-1]}")).text
+    first = await house.read(made[0])
+    assert (await house.update({**first, "partOf": {"reference": made[1]}})).status_code == 200
+    assert (await stranger.get(f"/{made[0]}")).json()["address"] == PLACE

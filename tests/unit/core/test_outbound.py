@@ -12,7 +12,7 @@ import pytest
 from app.core.addresses import parse_networks
 from app.core.outbound import LARGEST_ANSWER, Outbound, OutboundFailure, open_outbound
 from tests.integration.delivery.mail_server import make_certificate
-from tests.waiting import TURN
+from tests.waiting import TURN, until
 
 LOOPBACK = parse_networks("127.0.0.0/8")
 Answering = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -298,8 +298,11 @@ async def test_a_connection_that_was_closed_takes_no_place_from_others() -> None
     ):
         await client.post(first, b"{}", {}, 5)
         [[left]] = client._idle.values()
-        while left.is_open():  # noqa: ASYNC110 -- the other side's end comes in the loop's own time
-            await asyncio.sleep(TURN)
+
+        async def is_closed() -> bool:
+            return not left.is_open()
+
+        await until(is_closed)
         await client.post(second, b"{}", {}, 5)
         await client.post(second, b"{}", {}, 5)
     assert [head.split()[0] for head in heads] == ["1", "1"]
