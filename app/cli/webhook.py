@@ -20,6 +20,9 @@ def register_webhook(
     url: Annotated[str, typer.Argument(help="Where events are posted.")],
     organization: Organization,
     events: Annotated[str, typer.Option(help="Which events, comma-separated.")],
+    reason_text: Annotated[
+        bool, typer.Option("--reason-text", help="Tell the words of a statusReason too, where no label forbids them.")
+    ] = False,
 ) -> None:
     """Register an endpoint for an organisation's events; its secret is printed once."""
     from app.interactions.command import run_command
@@ -30,7 +33,8 @@ def register_webhook(
     wanted = [each.strip() for each in events.split(",") if each.strip()]
 
     async def work(hub: "Hub") -> tuple[str, str]:
-        return await add_webhook(hub, OPERATOR, load_secret_key(settings), url, organization, wanted)
+        key = load_secret_key(settings)
+        return await add_webhook(hub, OPERATOR, key, url, organization, wanted, reason_text=reason_text)
 
     webhook_id, secret = run_command(settings, work)
     typer.echo(f"Registered as Subscription/{webhook_id}. Its secret, shown this once:")
@@ -52,7 +56,7 @@ def show_webhooks() -> None:
             each.id,
             each.status,
             f"Organization/{each.organization}",
-            ",".join(each.topics),
+            ",".join(each.topics) + (" with reason text" if each.reason_text else ""),
             moment(each.previous_until, settings),
             each.url,
         )

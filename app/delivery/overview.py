@@ -20,7 +20,7 @@ STATES = f"""
 SELECT w.id, w.organization, w.url, w.topics, w.status, w.error, w.failing_since, w.created_at,
        CASE WHEN w.previous_secret IS NOT NULL AND w.previous_until > clock_timestamp() THEN w.previous_until END,
        q.queued, extract(epoch FROM clock_timestamp() - e.created_at)::float8, q.blocked, d.dead, t.delivered, t.failed,
-       CASE WHEN w.resting_until > clock_timestamp() THEN w.resting_until END, w.rate
+       CASE WHEN w.resting_until > clock_timestamp() THEN w.resting_until END, w.rate, w.reason_text
 FROM webhook w
 CROSS JOIN LATERAL (
     SELECT count(*) AS queued, min(d.id) AS oldest, count(*) FILTER (WHERE {BLOCKED}) AS blocked
@@ -66,6 +66,7 @@ class WebhookState:
     ``blocked`` are the referrals whose next event was first tried over 15 minutes ago. ``delivered`` and ``failed``
     (attempts; one that ended with its worker is in none) count from the beginning, whatever was deleted since.
     Until ``resting_until`` the circuit breaker keeps deliveries back. ``rate`` is the webhook's own, a second.
+    ``reason_text`` asks a compact webhook to tell the words of a statusReason.
     """
 
     id: str
@@ -85,6 +86,7 @@ class WebhookState:
     failed: int
     resting_until: datetime | None
     rate: float | None
+    reason_text: bool
 
 
 @dataclass(frozen=True, slots=True)

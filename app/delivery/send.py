@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 
@@ -12,7 +12,7 @@ from app.core.errors import HandoffError
 from app.delivery.channel import Channel, is_mail
 from app.delivery.claim import Claim, Result
 from app.delivery.outcome import judge_silence
-from app.delivery.telling import tell_event
+from app.delivery.telling import tell_event, tell_reason
 from app.store.audience import find_visible
 from app.store.read import read_version
 
@@ -48,14 +48,15 @@ class Sender:
             return Result("withdrawn", reason="the organisation may not see the resource any more")
         version = None
         scope = Scope((claim.organization,))
-        if claim.content not in (None, "empty"):
+        if claim.content not in (None, "empty") or claim.reason_text:
             async with self.pool.acquire() as connection:
                 key = (claim.focus_type, claim.focus_id)
                 version = await read_version(connection, scope, *key, claim.focus_version)
         channel = self.channel_to(claim.url)
         try:
             event = None if claim.content is None else tell_event(claim, version, scope, claim.content)
-            message = channel.build(claim, event)
+            facts = tell_reason(claim, version, scope) if claim.reason_text else claim.facts
+            message = channel.build(replace(claim, facts=facts), event)
         except HandoffError as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0, reached=None)
         except (ValueError, TypeError, KeyError) as error:

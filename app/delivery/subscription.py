@@ -14,7 +14,7 @@ from app.delivery.message import COMPACT, FHIR_JSON
 from app.delivery.telling import CONTENTS
 from app.delivery.terms import BACKPORT, VALUES, Terms, read_terms
 from app.delivery.topics import BY_CANONICAL, BY_NAME, Topic, check_topics
-from app.delivery.webhooks import CRITERIA, check_endpoint
+from app.delivery.webhooks import CRITERIA, REASON_TEXT, check_endpoint
 from app.store.followed import RESOURCE_VERSION
 
 Json = dict[str, Any]
@@ -31,7 +31,8 @@ MOST_FILTERS = 20
 class Wanted:
     """What a Subscription asks for; ``status`` is requested or off, ``content`` None for a compact webhook.
 
-    ``types`` are those of the resources that it would tell of; ``follows`` is the search of classic criteria.
+    ``types`` are those of the resources that it would tell of; ``follows`` is the search of classic criteria;
+    ``reason_text`` asks a compact webhook for the words of a statusReason.
     """
 
     status: str
@@ -44,6 +45,7 @@ class Wanted:
     headers: list[str]
     terms: Terms
     follows: str | None = None
+    reason_text: bool = False
 
 
 def read_subscription(
@@ -112,12 +114,13 @@ def read_classic(resource: Json, settings: Settings, base_url: str, root: str, k
 
 
 def read_compact(resource: Json, settings: Settings, root: str, kept: Sequence[str]) -> Wanted:
-    """What the Subscription of a compact webhook asks for: ``urn:warm-handoff:webhook?events=a,b``."""
-    mark, _, names = resource["criteria"].partition("?events=")
+    """What the Subscription of a compact webhook asks for (``write_criteria``)."""
+    mark, _, asked = resource["criteria"].partition("?events=")
     if mark != CRITERIA:
         refuse(f"{root}.criteria", f"A compact webhook is {CRITERIA}?events= and names of events, comma-separated")
+    names, reason_text = asked.removesuffix(REASON_TEXT), asked.endswith(REASON_TEXT)
     try:
-        topics = check_topics(names.split(","))
+        topics = check_topics(names.split(","), reason_text=reason_text)
     except Invalid as error:
         raise Unprocessable(error.diagnostics, (f"{root}.criteria",)) from error
     channel = resource["channel"]
@@ -127,7 +130,18 @@ def read_compact(resource: Json, settings: Settings, root: str, kept: Sequence[s
     headers = read_headers(channel.get("header", []), kept, f"{root}.channel.header")
     terms = read_terms(resource, settings, root, beats=False)
     types = sorted({BY_NAME[each].resource_type for each in topics})
-    return Wanted(resource["status"], channel["endpoint"], topics, types, [], None, COMPACT, headers, terms)
+    return Wanted(
+        resource["status"],
+        channel["endpoint"],
+        topics,
+        types,
+        [],
+        None,
+        COMPACT,
+        headers,
+        terms,
+        reason_text=reason_text,
+    )
 
 
 def refuse(where: str, diagnostics: str) -> None:

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
+
+import orjson
 
 from app.access.release import may_leave, release
 from app.core.caller import Scope
+from app.referral.events import STATUS_CHANGED
+from app.referral.labels import is_labelled
 from app.store.rows import Stored
 
 CONTENTS = ("empty", "id-only", "full-resource")
@@ -29,6 +33,13 @@ class Happened(Protocol):
     def focus_version(self) -> int: ...
     @property
     def labelled(self) -> bool: ...
+
+
+class Compact(Happened, Protocol):
+    """An event of a compact webhook; ``facts`` are the JSON of what it tells."""
+
+    @property
+    def facts(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +79,20 @@ def tell_event(event: Happened, version: Stored | None, scope: Scope, content: s
         version.last_updated,
         release(version, scope) if whole else None,
     )
+
+
+def tell_reason(event: Compact, version: Stored | None, scope: Scope) -> str:
+    """The facts, and the words of the statusReason in the version of the Task that they speak of.
+
+    Free text is not kept with the event: it is read when it is sent, as far as ``scope`` goes, and never of what is or
+    was labelled (delivery.md, The compact webhook). Raises AudienceBreach.
+    """
+    if event.labelled or event.topic != STATUS_CHANGED or version is None or version.deleted:
+        return event.facts
+    task: dict[str, Any] = orjson.loads(release(version, scope))
+    reason = task.get("statusReason") or {}
+    if is_labelled(task) or "text" not in reason:
+        return event.facts
+    facts: dict[str, Any] = orjson.loads(event.facts)
+    told = {**facts.get("statusReason", {}), "text": reason["text"]}
+    return orjson.dumps({**facts, "statusReason": told}).decode()

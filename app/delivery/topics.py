@@ -84,11 +84,18 @@ BY_CANONICAL = {each.canonical: each for each in SUBSCRIPTION_TOPICS}
 BY_NAME = {each.name: each for each in SUBSCRIPTION_TOPICS}
 
 
-def check_topics(names: Iterable[str]) -> list[str]:
-    """The names of a compact webhook's events, each once, in order. Raises Invalid for one that there is not."""
+def check_topics(names: Iterable[str], *, reason_text: bool = False) -> list[str]:
+    """The names of a compact webhook's events, each once, in order.
+
+    Raises Invalid for one that there is not, and where none of them tells of the ``reason_text`` that is asked for.
+    """
     wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     unknown = [name for name in wanted if name not in TOPICS]
     if unknown or not wanted:
         asked = ", ".join(unknown) or "nothing"
         raise Invalid(f"There is no event {asked}; there are: {', '.join(TOPICS)}", ("events",))
+    if reason_text and STATUS_CHANGED not in wanted:
+        raise Invalid(
+            f"The text of a reason is told with {STATUS_CHANGED} alone: ask for that event too", ("reasonText",)
+        )
     return wanted

@@ -15,6 +15,8 @@ from app.delivery.terms import Terms
 
 CRITERIA = "urn:warm-handoff:webhook"
 """What the Subscription of a compact webhook has for its criteria."""
+REASON_TEXT = "&reasonText=true"
+"""And at their end, where it asks for the words of a statusReason too."""
 PURPOSE = "webhook secret"
 PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -22,21 +24,26 @@ WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload,
-    client_id, heartbeat_period, timeout, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13)
+    client_id, heartbeat_period, timeout, ends_at, reason_text)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13, $15)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
     failures = 0, resting_until = NULL,
     client_id = excluded.client_id, handshake = NULL, handshake_until = NULL, handshakes = 0,
     heartbeat_period = excluded.heartbeat_period, heartbeat_due = NULL, timeout = excluded.timeout,
-    ends_at = excluded.ends_at
+    ends_at = excluded.ends_at, reason_text = excluded.reason_text
 """
 
 TAKE_BACK = """
 UPDATE delivery d SET lease = NULL, leased_until = NULL FROM webhook w
 WHERE w.id = $1 AND w.url <> $2 AND d.webhook_id = w.id AND d.state = 'queued' AND d.lease IS NOT NULL
 """
+
+
+def write_criteria(topics: Sequence[str], *, reason_text: bool) -> str:
+    """The criteria of a compact webhook's Subscription: ``urn:warm-handoff:webhook?events=a,b[&reasonText=true]``."""
+    return f"{CRITERIA}?events={','.join(topics)}{REASON_TEXT if reason_text else ''}"
 
 
 def check_endpoint(url: str, settings: Settings, where: str = WHERE) -> None:
@@ -54,17 +61,20 @@ async def add_webhook(
     topics: Sequence[str],
     client_id: str,
     secret_key: bytes,
+    reason_text: bool = False,
 ) -> str:
     """Stores an active webhook and gives its secret (``whsec_``), which is kept sealed. It hears of later events."""
     secret = secrets.token_bytes(SECRET_BYTES)
     await connection.execute(
-        "INSERT INTO webhook (id, organization, url, topics, client_id, secret) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO webhook (id, organization, url, topics, client_id, secret, reason_text) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
         webhook_id,
         organization,
         url,
         list(topics),
         client_id,
         encrypt_secret(secret_key, secret, PURPOSE),
+        reason_text,
     )
     return show_secret(secret)
 
@@ -84,6 +94,7 @@ async def put_subscription(
     payload: str,
     client_id: str,
     terms: Terms,
+    reason_text: bool,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
@@ -93,7 +104,7 @@ async def put_subscription(
     """
     values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload, client_id)
     await connection.execute(TAKE_BACK, webhook_id, url)
-    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown)
+    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown, reason_text)
 
 
 async def check_room(connection: Connection, organization: str, most: int) -> None:

@@ -51,6 +51,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         payload=wanted.payload,
         client_id=unit.caller.client_id,
         terms=wanted.terms,
+        reason_text=wanted.reason_text,
     )
     if wanted.follows is None:
         await delete_followed(unit.connection, resource_id)

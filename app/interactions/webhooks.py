@@ -10,8 +10,15 @@ from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.ids import new_id
 from app.delivery.overview import WebhookState
 from app.delivery.topics import BY_NAME, check_topics
-from app.delivery.webhooks import CRITERIA, check_endpoint, check_room, delete_webhook, rotate_secret, set_rate
 from app.delivery.webhooks import add_webhook as insert_webhook
+from app.delivery.webhooks import (
+    check_endpoint,
+    check_room,
+    delete_webhook,
+    rotate_secret,
+    set_rate,
+    write_criteria,
+)
 from app.interactions.deliveries import find_state
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
@@ -24,9 +31,18 @@ from app.store.write import delete_resource
 
 
 async def add_webhook(
-    hub: Hub, caller: Caller, secret_key: bytes, url: str, organization: str, events: Sequence[str]
+    hub: Hub,
+    caller: Caller,
+    secret_key: bytes,
+    url: str,
+    organization: str,
+    events: Sequence[str],
+    *,
+    reason_text: bool = False,
 ) -> tuple[str, str]:
     """(id, secret) of a new webhook of ``Organization/ID``; the secret is told here and never again.
+
+    With ``reason_text`` it is told the words of a statusReason too, where no label forbids it.
 
     Raises Invalid, Forbidden for another's organisation, NotFound for an unknown one, Unprocessable for an endpoint
     or event not allowed, BusinessRule beyond the most of one organisation.
@@ -37,7 +53,7 @@ async def add_webhook(
         raise Invalid(f"{organization!r} is not Organization/ID", ("organization",))
     if steered_by(caller) not in (None, owner):
         raise Forbidden(f"A client of role {caller.role} registers webhooks of its own organisation")
-    topics = check_topics(events)
+    topics = check_topics(events, reason_text=reason_text)
     for name in sorted({BY_NAME[each].resource_type for each in topics}):
         authorize(caller, "read", name)
     check_endpoint(url, hub.settings, "url")
@@ -47,7 +63,7 @@ async def add_webhook(
         "resourceType": "Subscription",
         "status": "active",
         "reason": "Compact webhook",
-        "criteria": f"{CRITERIA}?events={','.join(topics)}",
+        "criteria": write_criteria(topics, reason_text=reason_text),
         "channel": {"type": "rest-hook", "endpoint": url, "payload": "application/json"},
     }
     check_resource(resource)
@@ -64,6 +80,7 @@ async def add_webhook(
             topics=topics,
             client_id=caller.client_id,
             secret_key=secret_key,
+            reason_text=reason_text,
         )
         return stored.id, secret
 

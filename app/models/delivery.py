@@ -69,11 +69,11 @@ class Webhook(SQLModel, table=True):
     ``failing_since`` is when its first attempt failed since the last that succeeded. ``last_number`` counts its
     events from 1, without gaps.
     ``client_id`` is who wrote it last over REST: while that client is disabled, it is paused.
-    ``content`` is the Backport guide's payload content; None is the compact webhook. ``payload`` is the media type that
-    was asked for. ``filters`` are ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent
-    along, and sealed. A handshake under way holds ``handshake`` until ``handshake_until``; one that failed for the
-    ``handshakes``-th time comes again then. ``heartbeat_period`` and ``timeout`` are in seconds; at ``ends_at`` it is
-    turned off.
+    ``content`` is the Backport guide's payload content; None is the compact webhook, which is told the words of a
+    statusReason where it asked for ``reason_text``. ``payload`` is the media type that was asked for. ``filters`` are
+    ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent along, and sealed. A handshake
+    under way holds ``handshake`` until ``handshake_until``; one that failed for the ``handshakes``-th time comes again
+    then. ``heartbeat_period`` and ``timeout`` are in seconds; at ``ends_at`` it is turned off.
     ``failures`` are the failed attempts in a row that speak against the endpoint; after some nothing is claimed before
     ``resting_until`` (the circuit breaker). ``rate`` is the most deliveries a second, None by the setting; those up to
     ``paced_until`` are used up.
@@ -96,6 +96,7 @@ class Webhook(SQLModel, table=True):
     failing_since: datetime | None = Field(sa_column=Column(instant(), nullable=True))
     content: str | None = Field(sa_column=Column(key_text(), nullable=True))
     payload: str | None = Field(sa_column=Column(key_text(), nullable=True))
+    reason_text: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     filters: Any = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     headers: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))

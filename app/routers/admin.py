@@ -100,7 +100,13 @@ async def add_webhook(request: Request) -> Response:
     body = await read_json(request, NewWebhook)
     organization = body.organization or f"Organization/{caller.organization}"
     webhook_id, secret = await webhooks.add_webhook(
-        hub, caller, request.app.state.secret_key, body.url, organization, body.events
+        hub,
+        caller,
+        request.app.state.secret_key,
+        body.url,
+        organization,
+        body.events,
+        reason_text=body.reason_text,
     )
     state = await deliveries.read_state(hub, caller, webhook_id)
     location = {"Location": f"{find_root(request)}/webhooks/{webhook_id}"}

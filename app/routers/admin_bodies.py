@@ -51,6 +51,9 @@ class NewWebhook(Body):
         description="Organization/id; without it, the caller's own",
     )
     events: list[str] = Field(description="Which events", min_length=1)
+    reason_text: bool = Field(
+        default=False, description="Also the words of Task.statusReason, where no label forbids them"
+    )
 
 
 class NewSecret(Body):
@@ -107,6 +110,7 @@ class Webhook(Answer):
     organization: str
     url: str
     events: list[str]
+    reason_text: bool = Field(description="Whether it is told the words of Task.statusReason")
     status: Literal["requested", "active", "paused", "error", "off"]
     error: str | None = Field(description="Why the last attempt failed")
     failing_since: datetime | None
@@ -220,6 +224,7 @@ def show_state(state: overview.WebhookState) -> dict[str, Any]:
         "organization": f"Organization/{state.organization}",
         "url": state.url,
         "events": state.topics,
+        "reasonText": state.reason_text,
         "status": state.status,
         "error": state.error,
         "failingSince": state.failing_since,

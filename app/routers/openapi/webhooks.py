@@ -29,7 +29,18 @@ _FACTS: dict[str, Json] = {
         "oldStatus": _OLD,
         "status": _STATUS,
         "businessStatus": {"type": "string", "description": "The first code of Task.businessStatus"},
-        "statusReason": {"type": "object", "required": ["code"], "properties": {"code": _TEXT}},
+        "statusReason": {
+            "type": "object",
+            "minProperties": 1,
+            "properties": {
+                "code": {"type": "string", "description": "The first code of Task.statusReason"},
+                "text": {
+                    "type": "string",
+                    "description": "Its words: only where they were asked for (reasonText), and no label forbids them",
+                },
+            },
+            "additionalProperties": False,
+        },
         "by": _BY,
     },
     TASK_ASSIGNED: {**_TASK, "owner": {"type": ["string", "null"]}, "status": _STATUS, "by": _BY},

@@ -48,7 +48,7 @@ async def subscribe(world: World, caller: Caller, receiver: Receiver) -> dict[st
             asked[made["id"]] = name
     key = world.hub.secret_key
     made_id, _ = await add_webhook(
-        world.hub, OPERATOR, key, f"{here}/compact", f"Organization/{caller.organization}", TOPICS
+        world.hub, OPERATOR, key, f"{here}/compact", f"Organization/{caller.organization}", TOPICS, reason_text=True
     )
     return {**asked, made_id: "compact"}
 
@@ -168,3 +168,4 @@ def check_the_hospital(sent: dict[str, list[Request]]) -> None:
         assert f"{topic.resource_type}/" in ids
         assert f"{topic.resource_type}/" not in empty
     assert CANARY in say_all({"": sent["Patient.full"]})
+    assert CANARY in say_all({"": sent["compact"]}), "it asked for the words of a reason"

@@ -12,7 +12,7 @@ from tests.api import Caller, Resource, World
 from tests.integration.delivery.receiver import Receiver
 from tests.integration.delivery.test_delivery import delivering
 from tests.integration.delivery.test_subscriptions import GONE, refer, subscription, until_status
-from tests.integration.interactions.samples import reference
+from tests.integration.interactions.samples import patient, reference, service_request, task
 
 
 def compact(url: str, events: str = "referral-status-changed,task-assigned", **channel: Any) -> Resource:
@@ -95,6 +95,8 @@ async def test_whose_secret_it_is(world: World, hospital: Caller, ngo: Caller) -
         ({"criteria": "urn:warm-handoff:webhook?events=nothing"}, "criteria"),
         ({"criteria": "urn:warm-handoff:webhook"}, "criteria"),
         ({"criteria": "urn:warm-handoff:webhook?events="}, "criteria"),
+        ({"criteria": "urn:warm-handoff:webhook?events=task-assigned&reasonText=true"}, "criteria"),
+        ({"criteria": "urn:warm-handoff:webhook?events=referral-status-changed&reasonText=yes"}, "criteria"),
         ({"channel": {"type": "rest-hook", "endpoint": GONE, "payload": "application/fhir+json"}}, "channel.payload"),
         ({"channel": {"type": "email", "endpoint": GONE, "payload": "application/json"}}, "channel.type"),
         (
@@ -123,3 +125,83 @@ async def test_one_that_the_operator_made_is_its_organisations(world: World, hos
     assert (await hospital.update({**found, "status": "off"})).status_code == 200
     assert await world.pool.fetchval("SELECT status FROM webhook") == "off"
     assert (await hospital.send("DELETE", f"/Subscription/{made}")).status_code == 204
+
+
+WORDS = "No bed is free"
+CODED = {"coding": [{"code": "full"}], "text": WORDS}
+RESTRICTED = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
+
+
+async def tell_refusals(world: World, hospital: Caller, receiver: Receiver, **labels: Resource) -> dict[str, Any]:
+    """The statusReason of a cancelled referral as each webhook of the hospital was told it."""
+    key = load_secret_key(world.settings)
+    events = ["referral-status-changed"]
+    for name in (True, False):
+        url = f"{receiver.url}/operator/{name}"
+        await add_webhook(world.hub, OPERATOR, key, url, "Organization/hospital", events, reason_text=name)
+        body = {"url": f"{receiver.url}/admin/{name}", "events": events, "reasonText": name}
+        answer = await hospital.http.post("/admin/webhooks", json=body)
+        assert answer.json()["reasonText"] is name
+        asked = f"{events[0]}&reasonText=true" if name else events[0]
+        made = await hospital.create(compact(f"{receiver.url}/fhir/{name}", asked))
+        await make_secret(hospital, made)
+    who = await hospital.create(patient())
+    request = await hospital.create(service_request(reference(who), **labels))
+    made = await hospital.create(task(reference(who), reference(request)))
+    answer = await hospital.update({**made, "status": "cancelled", "statusReason": CODED})
+    assert answer.status_code == 200, answer.text
+    async with delivering(world.pool, world.settings):
+        came = await receiver.wait_for(3 * 2 * 2 + 2)
+    last = [each for each in came if each.json.get("version") == "2"]
+    return {each.line.split("/hook/")[1]: each.json.get("statusReason") for each in last}
+
+
+async def test_the_words_of_a_reason_are_told_where_they_were_asked_for(
+    world: World, hospital: Caller, receiver: Receiver
+) -> None:
+    told = await tell_refusals(world, hospital, receiver)
+    doors = ("operator", "admin", "fhir")
+    assert told == {
+        f"{each}/{asked}": {"code": "full", "text": WORDS} if asked else {"code": "full"}
+        for each in doors
+        for asked in (True, False)
+    }
+    kept = await world.pool.fetch("SELECT facts FROM event UNION ALL SELECT answer FROM attempt")
+    assert WORDS not in str(kept)
+
+
+async def test_a_label_forbids_the_words_of_a_reason(world: World, hospital: Caller, receiver: Receiver) -> None:
+    told = await tell_refusals(world, hospital, receiver, meta=RESTRICTED)
+    assert set(told.values()) == {None}
+    assert len(told) == 6
+    assert WORDS.encode() not in b"".join(each.body for each in receiver.requests)
+
+
+async def test_a_label_that_comes_later_forbids_what_is_queued(
+    world: World, hospital: Caller, receiver: Receiver
+) -> None:
+    key = load_secret_key(world.settings)
+    events = ["referral-status-changed"]
+    await add_webhook(world.hub, OPERATOR, key, receiver.url, "Organization/hospital", events, reason_text=True)
+    made = await refer(hospital)
+    cancelled = await hospital.update({**made, "status": "cancelled", "statusReason": {"text": WORDS}})
+    assert (await hospital.update({**cancelled.json(), "meta": {**cancelled.json()["meta"], **RESTRICTED}})).is_success
+    async with delivering(world.pool, world.settings):
+        came = await receiver.wait_for(2)
+    assert [each.json.get("version") for each in came] == ["1", "2"]
+    assert WORDS.encode() not in b"".join(each.body for each in came)
+
+
+async def test_a_reason_in_words_alone_is_told_without_a_code(
+    world: World, hospital: Caller, receiver: Receiver
+) -> None:
+    key = load_secret_key(world.settings)
+    events = ["referral-status-changed", "task-assigned"]
+    await add_webhook(world.hub, OPERATOR, key, receiver.url, "Organization/hospital", events, reason_text=True)
+    made = await refer(hospital, statusReason={"text": WORDS})
+    await hospital.update({**made, "status": "cancelled", "statusReason": {"text": WORDS}})
+    async with delivering(world.pool, world.settings):
+        came = [each.json for each in await receiver.wait_for(3)]
+    told = {(each["type"], each["version"]): each.get("statusReason") for each in came}
+    changed = "referral-status-changed"
+    assert told == {(changed, "1"): {"text": WORDS}, ("task-assigned", "1"): None, (changed, "2"): {"text": WORDS}}
