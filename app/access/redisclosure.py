@@ -6,7 +6,7 @@ from typing import Any
 from app.core.caller import Scope
 from app.core.errors import Issue
 from app.fhir.json_text import STORED_LIMITS, parse
-from app.referral.labels import ACT_CODE
+from app.fhir.labels import ACT_CODE
 from app.store.rows import Stored
 
 NOTICE = (

@@ -4,8 +4,8 @@ from app.audit.access import note_given
 from app.core.caller import Scope
 from app.core.errors import AudienceBreach
 from app.fhir.json_text import STORED_LIMITS, parse
+from app.fhir.labels import is_labelled
 from app.fhir.registry import TYPES
-from app.referral.labels import is_labelled
 from app.store.audience import sees_part, sees_whole
 from app.store.rows import Stored
 

@@ -12,7 +12,7 @@ from app.core.errors import HandoffError
 from app.core.settings import Settings
 from app.delivery.criteria import parse_criteria
 from app.fhir.json_text import STORED_LIMITS, parse
-from app.referral.labels import is_labelled
+from app.fhir.labels import is_labelled
 from app.search.match import Version
 from app.search.plan import Criterion
 from app.store.followed import (

@@ -8,8 +8,8 @@ import orjson
 
 from app.access.release import may_leave, release
 from app.core.caller import Scope
+from app.fhir.labels import is_labelled
 from app.referral.events import STATUS_CHANGED
-from app.referral.labels import is_labelled
 from app.store.rows import Stored
 
 CONTENTS = ("empty", "id-only", "full-resource")

@@ -3,12 +3,12 @@
 from typing import Any
 
 from app.core.errors import BusinessRule
+from app.fhir.labels import is_labelled
 from app.fhir.registry import TYPES
 from app.interactions.consents import find_weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
 from app.interactions.sharing import reopen_package, shares
 from app.interactions.unit import Unit
-from app.referral.labels import is_labelled
 from app.referral.package import onward_references
 from app.store.binaries import find_dependants, find_documents, find_shares
 from app.store.grounds import add_grounds

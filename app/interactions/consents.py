@@ -8,10 +8,10 @@ from typing import Any
 from app.access.organizations import resolve_organization
 from app.core.errors import BusinessRule, Issue
 from app.fhir.element_access import objects
+from app.fhir.labels import read_labels
 from app.interactions.links import local_key, read_content
 from app.interactions.unit import Unit
 from app.referral.consent import SILENT, Verdict, name_patient, weigh_consents
-from app.referral.labels import read_labels
 from app.referral.provision import Question, find_next_change, name_actor, read_purposes, walk_rules
 from app.store.grounds import Ground
 from app.store.rows import Key

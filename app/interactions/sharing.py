@@ -3,11 +3,11 @@
 from typing import Any
 
 from app.core.errors import Issue
+from app.fhir.labels import is_labelled, read_labels
 from app.fhir.registry import TYPES
 from app.interactions.consents import Weigher, find_weigher
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.unit import Unit
-from app.referral.labels import is_labelled, read_labels
 from app.referral.package import onward_references, package_references
 from app.referral.provision import read_purposes
 from app.referral.transitions import TERMINAL

@@ -4,11 +4,11 @@ from typing import Any
 
 from app.core.caller import EVERYONE
 from app.fhir.json_text import dump
+from app.fhir.labels import is_labelled
 from app.fhir.moments import write_instant
 from app.fhir.registry import TYPES
 from app.interactions.links import local_key, read_content
 from app.interactions.unit import SYSTEM, Unit
-from app.referral.labels import is_labelled
 from app.referral.part import take_part
 from app.referral.root import literals_at
 from app.referral.shelter import is_sheltering

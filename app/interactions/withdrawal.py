@@ -4,6 +4,7 @@ from typing import Any
 
 from app.core.errors import LostRace
 from app.delivery.withdrawal import cancel_queued
+from app.fhir.labels import is_labelled
 from app.interactions.consents import Weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
 from app.interactions.loop import settle_change
@@ -18,7 +19,6 @@ from app.interactions.sharing import (
 from app.interactions.unit import SYSTEM, Unit
 from app.interactions.versions import parse_stored, record_provenance, replace_version
 from app.referral.consent import name_patient
-from app.referral.labels import is_labelled
 from app.referral.transitions import TERMINAL
 from app.store.grounds import close_later, find_grounds, find_resting, hold_consents
 from app.store.packages import close_package

@@ -14,6 +14,7 @@ from app.core.errors import (
     Unprocessable,
 )
 from app.core.ids import new_id
+from app.fhir.labels import is_labelled
 from app.fhir.registry import TYPES
 from app.fhir.subset import is_subsetted
 from app.fhir.validation import validate
@@ -29,7 +30,6 @@ from app.interactions.versions import insert_version, parse_stored, replace_vers
 from app.interactions.withdrawal import hold_referrals, settle_consent
 from app.models.resources import REFERRAL_TYPES
 from app.referral.events import ALWAYS_TOLD
-from app.referral.labels import is_labelled
 from app.referral.task_rules import check_new_task, check_task_change
 from app.store.audience import sees_part, sees_whole
 from app.store.binaries import find_shares

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from app.fhir.element_access import codes
+from app.fhir.labels import is_labelled
 from app.fhir.moments import write_instant
 from app.fhir.references import parse_reference
 from app.referral.comparison import same
-from app.referral.labels import is_labelled
 from app.referral.transitions import ERROR
 
 Resource = dict[str, Any]

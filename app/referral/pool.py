@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.fhir.element_access import codes, objects, text
-from app.referral.labels import is_labelled
+from app.fhir.labels import is_labelled
 from app.referral.part import take_part
 from app.referral.shelter import GRAVITY
 

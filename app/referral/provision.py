@@ -10,8 +10,8 @@ from datetime import datetime, tzinfo
 from typing import Any, Literal
 
 from app.fhir.element_access import codes, objects, text
+from app.fhir.labels import ACT_CODE, CONFIDENTIALITY, LEVELS, SENSITIVE_CODES, read_labels, widen_code
 from app.fhir.references import parse_reference
-from app.referral.labels import ACT_CODE, CONFIDENTIALITY, LEVELS, SENSITIVE_CODES, read_labels, widen_code
 from app.search.dates import FIRST, LAST, read_interval
 
 Resource = dict[str, Any]

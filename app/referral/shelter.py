@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.fhir.element_access import codes
-from app.referral.labels import is_labelled
+from app.fhir.labels import is_labelled
 
 GRAVITY = "http://hl7.org/fhir/us/sdoh-clinicalcare/CodeSystem/SDOHCC-CodeSystemTemporaryCodes"
 SERVICE_TYPE = "http://terminology.hl7.org/CodeSystem/service-type"

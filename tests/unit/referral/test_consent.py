@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.fhir.json_text import STORED_LIMITS, parse
+from app.fhir.labels import ACT_CODE, CONFIDENTIALITY
 from app.referral.consent import Verdict, name_patient, weigh_consents
-from app.referral.labels import ACT_CODE, CONFIDENTIALITY
 from app.referral.provision import ACT_REASON, Question, find_next_change, read_purposes
 from tests.unit.referral.samples import task, untouched
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.referral.labels import ACT_CODE, CONFIDENTIALITY, is_labelled
+from app.fhir.labels import ACT_CODE, CONFIDENTIALITY, is_labelled
 
 SENSITIVE = "SPI SDV MST VIO ETH ETHUD OPIOIDUD SUD BH EMOTDIS MH PSY PSYTHPN HIV"
 
