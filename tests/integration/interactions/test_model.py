@@ -46,7 +46,7 @@ class Stage:
 @pytest.fixture
 def stage(postgres_url: str, template: str, tmp_path: Path) -> Iterator[Stage]:
     name = name_database("model")
-    run_sql(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    run_sql(postgres_url, f"CREATE DATABASE {name} {template}")
     settings = Settings(
         database_url=swap_database(postgres_url, name),
         data_dir=tmp_path,
