@@ -91,11 +91,10 @@ class Side:
         self.connection: asyncpg.Connection | None = None
 
     async def open(self) -> None:
-        """Loads, and takes tokens; each lives for five minutes, as the server's own do."""
         self.connection = await asyncpg.connect(self.stage.url, statement_cache_size=1000, server_settings=SESSION)
-        await self.renew()
 
     async def renew(self) -> None:
+        """Takes tokens; each lives for five minutes, as the server's own do."""
         self.tokens = {each: await self.stage.token(each, "provider") for each in CALLERS.values()}
 
     def ask(self, kind: str, pairs: Pairs, organization: str) -> float:
@@ -138,14 +137,18 @@ async def fill_database(url: str, tasks: int) -> None:
 async def make_side(running: RunningPostgres, tasks: int, name: str) -> str:
     """A database of so many Tasks, or the one that was kept; its address."""
     connection = await asyncpg.connect(running.url)
-    kept = await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name)
-    if not kept:
-        await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
     url = running.url.replace("/postgres?", f"/{name}?")
+    if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+        # Under another name until it is whole: what a load that was broken off left behind is not taken for it.
+        loading = f"{name}_loading"
+        await connection.execute(f"DROP DATABASE IF EXISTS {loading} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {loading}")
+        filling = running.url.replace("/postgres?", f"/{loading}?")
+        await asyncio.to_thread(upgrade_database, filling)
+        await fill_database(filling, tasks)
+        await connection.execute(f"ALTER DATABASE {loading} RENAME TO {name}")
+    await connection.close()
     await asyncio.to_thread(upgrade_database, url)
-    if not kept:
-        await fill_database(url, tasks)
     return url
 
 
@@ -154,6 +157,8 @@ async def measure(sides: list[Side], cases: list[str], rounds: int) -> list[dict
     figures = []
     for name in cases:
         kind, build = CASES[name]
+        for side in sides:
+            await side.renew()
         for caller, organization in CALLERS.items():
             taken: dict[str, list[list[float]]] = {"http": [[], []], "statement": [[], []]}
             for n in range(WARM_UP + rounds):
@@ -165,8 +170,6 @@ async def measure(sides: list[Side], cases: list[str], rounds: int) -> list[dict
                         taken["http"][place].append(over_http)
                         taken["statement"][place].append(alone)
             figures.append({"case": name, "caller": caller, **{key: sum_up(pair) for key, pair in taken.items()}})
-        for side in sides:
-            await side.renew()
     return figures
 
 

@@ -33,8 +33,8 @@ SYSTEM_HOME = Path("/var/lib/handoff")
 LONGEST_SOCKET_DIRECTORY = 90
 """A Unix socket's path holds 107 bytes, and PostgreSQL adds its own name."""
 
-PATIENCE = 60
-"""Seconds for PostgreSQL to come up: recovery after a kill may take a while."""
+PATIENCE = 600
+"""Seconds for PostgreSQL to come up or go down: recovery after a kill may take minutes on a slow disk."""
 
 CONFIGURATION = """\
 # Written anew at each start.

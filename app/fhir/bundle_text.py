@@ -1,20 +1,17 @@
 """Answers' Bundles, put together from stored text without parsing it."""
 
-import json
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 
 
 def quote(text: str) -> str:
-    """A JSON string."""
-    return json.dumps(text, ensure_ascii=False)
+    """A JSON string, its letters as they are."""
+    return encode_basestring(text)
 
 
-def search_entry(base_url: str, resource_type: str, resource_id: str, content: str, mode: str) -> str:
-    """One entry of a searchset; ``mode`` is match or include."""
-    return (
-        f'{{"fullUrl":{quote(f"{base_url}/{resource_type}/{resource_id}")},'
-        f'"resource":{content},"search":{{"mode":"{mode}"}}}}'
-    )
+def search_entry(base_url: str, reference: str, content: str, mode: str) -> str:
+    """One entry of a searchset; ``reference`` is Type/id, ``mode`` is match or include."""
+    return f'{{"fullUrl":{quote(f"{base_url}/{reference}")},"resource":{content},"search":{{"mode":"{mode}"}}}}'
 
 
 def history_entry(

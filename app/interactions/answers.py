@@ -124,7 +124,7 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
 
 def entry_of(base_url: str, stored: Stored, scope: Scope, subset: Subset | None, mode: str) -> str:
     """One resource of a searchset."""
-    return search_entry(base_url, stored.type, stored.id, subset_text(entry_content(stored, scope), subset), mode)
+    return search_entry(base_url, stored.reference, subset_text(entry_content(stored, scope), subset), mode)
 
 
 def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:

@@ -53,7 +53,7 @@ async def search_events(hub: Hub, caller: Caller, query: Iterable[tuple[str, str
         texts = await render_rows(hub, connection, page)
     following = page[-1] if len(rows) > plan.count else None
     entries = [
-        search_entry(hub.base_url, NAME, row.id, subset_text(text, plan.subset), "match")
+        search_entry(hub.base_url, f"{NAME}/{row.id}", subset_text(text, plan.subset), "match")
         for row, text in zip(page, texts, strict=True)
     ]
     if plan.issues:

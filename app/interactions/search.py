@@ -46,9 +46,13 @@ async def find_page(
     ``mark`` is the polling mark, read before; it counts only where the search polls.
     """
     may_find = tuple(each for each in plan.revincludes if caller.may(each.type, "s"))
-    plan = replace(plan, revincludes=may_find, criteria=(*plan.criteria, *list_criteria(caller, plan.type, "s", base)))
-    reversed_types = {each.type for each in may_find}
+    narrowed = list_criteria(caller, plan.type, "s", base)
+    if narrowed or plan.revincludes:
+        plan = replace(plan, revincludes=may_find, criteria=(*plan.criteria, *narrowed))
     page = await search_resources(connection, scope, plan, most_included, mark if plan.polls else None)
+    if not page.included:
+        return page
+    reversed_types = {each.type for each in may_find}
     return replace(
         page,
         included=[

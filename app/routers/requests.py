@@ -247,7 +247,7 @@ def check_resource_type(resource: dict[str, Any], name: str) -> None:
 
 async def read_query(request: Request) -> list[tuple[str, str]]:
     """The parameters of the address, and of a form that was posted (R4 search, 3.1.1.2)."""
-    pairs = read_pairs(request.url.query)
+    pairs = read_pairs(request.scope["query_string"].decode("latin-1"))
     if request.method == "POST":
         media = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media not in ("application/x-www-form-urlencoded", ""):

@@ -22,10 +22,7 @@ from app.store.statements import (
 
 def read_row(row: Any) -> Stored:
     """A Stored from a row selected by ``row_columns`` or its like."""
-    return Stored(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], tuple(row[7]), row[8], row[9], row[10],
-        row[11], tuple(row[12] or ()),
-    )  # fmt: skip
+    return Stored._make((*row[:7], tuple(row[7]), *row[8:12], tuple(row[12] or ())))
 
 
 async def read_resource(connection: Connection, scope: Scope, resource_type: str, resource_id: str) -> Stored | None:

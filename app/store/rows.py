@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.search.extract import IndexEntry
 
@@ -13,12 +14,11 @@ Due = tuple[datetime | None, timedelta | None, timedelta | None]
 NO_CLOCK: Due = (None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One version of a resource; ``content`` is its JSON text, empty where this version is a deletion.
 
     ``reduced`` is the part of the current version that those in ``reduced_for`` see; ``content`` is that part too where
-    it was selected for one of them.
+    it was selected for one of them. A tuple, for a page is made of many.
     """
 
     type: str

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from app.core.caller import Scope
@@ -43,10 +44,12 @@ def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, bin
     return conditions
 
 
-def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, list[object]]:
+@lru_cache(maxsize=1_000)
+def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, tuple[object, ...]]:
     """The statement and its parameters; the same shape of query gives the same, prepared, text.
 
     After the columns of ``row_columns`` come the values of the order's parameters, then the included references.
+    Who polls asks the same again and again: the last ones are kept.
     """
     binder = Binder([audience_parameter(scope)])
     conditions = render_conditions(plan, scope, mark, binder)
@@ -71,12 +74,12 @@ def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) 
     looks = list_looks(plan, binder)
     if not looks:
         rest = [each for each in plan.criteria if each is not within]
-        return f"{select([render_criterion(each, plan.type, binder) for each in rest])} {page}", binder.values
+        return f"{select([render_criterion(each, plan.type, binder) for each in rest])} {page}", tuple(binder.values)
     few = select(["r.id = ANY((SELECT ids FROM chosen)::text[])", *render_unless_chosen(plan, looks, binder)])
     many = select(["(SELECT look FROM chosen) IS NULL", *render_walked(plan, looks, binder)])
     order = ", ".join(f"{each.name} {each.direction}" for each in keys)
     found = f"({few}) UNION ALL ({many} {page})"
-    return f"{render_looks(looks)} SELECT * FROM ({found}) found ORDER BY {order} {limit}", binder.values
+    return f"{render_looks(looks)} SELECT * FROM ({found}) found ORDER BY {order} {limit}", tuple(binder.values)
 
 
 def read_cursor(plan: SearchPlan, row: Any, mark: datetime | None) -> Cursor:

@@ -1,7 +1,7 @@
 """Gathers what a transaction writes, and writes it in one statement: rows, history, index, packages, events, audit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -169,7 +169,7 @@ class Batch:
 def admit(stored: Stored, organization: str) -> Stored:
     """The row, once this organisation may read it."""
     known = organization in stored.shared_with or organization == stored.owner_org
-    return stored if known else replace(stored, shared_with=(*stored.shared_with, organization))
+    return stored if known else stored._replace(shared_with=(*stored.shared_with, organization))
 
 
 async def delete_resource(connection: Connection, resource_type: str, resource_id: str, version: int) -> Stored:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -41,7 +41,7 @@ async def insert(connection: Connection, name: str) -> Stored:
 async def update(connection: Connection, name: str, version: int) -> Stored:
     async with session(connection) as opened:
         old = (await opened.find_rows([("Patient", name)]))["Patient", name]
-        return await opened.update(draft(name), replace(old, version=version))
+        return await opened.update(draft(name), old._replace(version=version))
 
 
 @dataclass

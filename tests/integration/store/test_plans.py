@@ -5,7 +5,7 @@ organisation that owns everything, and for one that owns half of the Tasks and s
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -76,7 +76,7 @@ def write_literal(value: Any) -> str:
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
-async def explain(pool: asyncpg.Pool, statement: str, values: list[Any]) -> dict[str, Any]:
+async def explain(pool: asyncpg.Pool, statement: str, values: Sequence[object]) -> dict[str, Any]:
     """The generic plan of a statement, run as the server's own sessions do."""
     async with pool.acquire() as connection:
         await connection.execute(f"PREPARE hot AS {statement}")
