@@ -35,6 +35,7 @@ from app.interactions.topics import publish_topics
 from app.routers import (
     admin,
     admin_clients,
+    admin_networks,
     audit_events,
     binary,
     docs,
@@ -64,7 +65,16 @@ CORS_SHOWN = [
 ]  # fmt: skip
 # Those of Binary and the operations before those of every type, whose addresses hold theirs.
 HOT = (oauth.router, audit_events.router, binary.router, operations.router, fhir.router)
-ROUTERS = (*HOT, health.router, metrics.router, admin.router, admin_clients.router, docs.router, sign_in.router)
+ROUTERS = (
+    *HOT,
+    health.router,
+    metrics.router,
+    admin.router,
+    admin_clients.router,
+    admin_networks.router,
+    docs.router,
+    sign_in.router,
+)
 
 
 class Application(FastAPI):

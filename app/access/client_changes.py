@@ -61,6 +61,8 @@ async def change_client(
 ) -> None:
     """What a client may do from now on; tokens that say more do not count any more. Raises NotFound, Invalid."""
     await hold(connection, client_id)
+    if role != "coordinator":
+        await connection.execute("UPDATE webhook SET network = false WHERE client_id = $1", client_id)
     await connection.execute(
         "UPDATE client SET role = $2, scopes = $3, server_makes_tasks = $4, rate = $5 WHERE id = $1",
         client_id,

@@ -1,4 +1,4 @@
-"""Knows, at most 5 s late and without a query for each request, which clients are enabled and as what."""
+"""Knows, at most 5 s late and without a query for each request, who may call as what, and who is in which network."""
 
 import asyncio
 import logging
@@ -20,6 +20,15 @@ STALE_AFTER = 4.5
 PATIENCE = 5.0
 
 ENABLED = "SELECT id, organization, role, scopes, server_makes_tasks, rate FROM client WHERE disabled_at IS NULL"
+NETWORKS = """
+SELECT coordinator, array_agg(member ORDER BY member),
+       coalesce(array_agg(member ORDER BY member) FILTER (WHERE acts), '{}')
+FROM network_member GROUP BY coordinator
+"""
+
+Network = tuple[tuple[str, ...], tuple[str, ...]]
+"""(the members of a coordinator's network, those of them for whom it acts)"""
+ALONE: Network = ((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,13 @@ class Standing:
 
 
 class ClientWatch:
-    """The enabled clients of the database, read by one task at a time."""
+    """The enabled clients of the database and the networks, read by one task at a time."""
 
     def __init__(self, pool: asyncpg.Pool, clock: Callable[[], float] = time.monotonic) -> None:
         self._pool = pool
         self._clock = clock
         self._standings: dict[str, Standing] = {}
+        self._networks: dict[str, Network] = {}
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
@@ -48,6 +58,22 @@ class ClientWatch:
 
         Raises Unavailable where nobody could say for too long.
         """
+        await self._refresh()
+        for _ in range(2):
+            if client_id in self._standings:
+                break
+            # Whoever holds a token that we signed was registered: since the list was read, it may be. The reading
+            # under way may have begun before that, hence twice.
+            await asyncio.shield(self._start_reading())
+        return self._standings.get(client_id)
+
+    async def find_network(self, coordinator: str) -> Network:
+        """Who is in the network of an organisation. Raises Unavailable where nobody could say for too long."""
+        await self._refresh()
+        return self._networks.get(coordinator, ALONE)
+
+    async def _refresh(self) -> None:
+        """Sees to it that what is known is not too old. Raises Unavailable."""
         age = self._age()
         if age >= REFRESH_AFTER:
             reading = self._start_reading()
@@ -56,13 +82,6 @@ class ClientWatch:
                 await asyncio.shield(reading)
         if self._age() >= STALE_AFTER:
             raise Unavailable("Tokens cannot be checked at the moment; try again", headers={"Retry-After": "1"})
-        for _ in range(2):
-            if client_id in self._standings:
-                break
-            # Whoever holds a token that we signed was registered: since the list was read, it may be. The reading
-            # under way may have begun before that, hence twice.
-            await asyncio.shield(self._start_reading())
-        return self._standings.get(client_id)
 
     def _age(self) -> float:
         return self._clock() - self._read_at
@@ -79,8 +98,10 @@ class ClientWatch:
                     # The list is as old as the moment before it was asked for, not as its arrival.
                     asked_at = self._clock()
                     rows = await connection.fetch(ENABLED)
+                    networks = await connection.fetch(NETWORKS)
         except HandoffError as error:
             logger.warning("The list of clients cannot be read: %s", type(error.__cause__).__name__)
             return
         self._standings = {client_id: Standing(*standing) for client_id, *standing in rows}
+        self._networks = {row[0]: (tuple(row[1]), tuple(row[2])) for row in networks}
         self._read_at = asked_at

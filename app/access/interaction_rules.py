@@ -90,9 +90,24 @@ def check_operator(caller: Caller) -> None:
         raise Forbidden(f"This is for clients of role admin, not {caller.role}")
 
 
-def steered_by(caller: Caller) -> str | None:
-    """The organisation whose subscriptions alone a caller sees and steers; None, the operator, every one's."""
-    return None if caller.role == "admin" else caller.organization
+def acts_as(caller: Caller, resource_type: str) -> tuple[str, ...]:
+    """The organisations whose resources of a type a caller writes: its own, then those of a coordinator's network.
+
+    The directory entries of all its members, other things of those that registered so; never where notifications go.
+    """
+    if resource_type in SUBSCRIPTIONS | CONTENT | PROVENANCE:
+        return (caller.organization,)
+    return (caller.organization, *(caller.network if resource_type in DIRECTORY else caller.acts_for))
+
+
+def hears_of_network(caller: Caller) -> bool:
+    """Whether an endpoint that a caller names hears of its organisation's network; the operator vouches for both."""
+    return caller.role in ("coordinator", "admin")
+
+
+def steered_by(caller: Caller) -> list[str] | None:
+    """The organisations whose subscriptions alone a caller sees and steers; None, the operator, every one's."""
+    return None if caller.role == "admin" else [caller.organization, *caller.acts_for]
 
 
 def check_role(name: str) -> Role:

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -131,6 +131,13 @@ class TokenVerifier:
             raise challenge("The token has expired")
         self._remember(token, known)
         return known.caller
+
+    async def join_network(self, caller: Caller) -> Caller:
+        """A coordinator with the network that it has now; any other caller as it is. Raises Unavailable."""
+        if caller.role != "coordinator":
+            return caller
+        network, acts_for = await self._watch.find_network(caller.organization)
+        return replace(caller, network=network, acts_for=acts_for) if network else caller
 
     def _verify(self, token: str) -> dict[str, Any]:
         """The claims of a token that we signed and that has not expired. Raises Unauthenticated."""

@@ -18,7 +18,7 @@ class Access:
 
     ``client`` is only claimed where ``organization`` is None. ``query`` are pairs as they came, to be hashed; None are
     those of ``query_string``.
-    ``purpose`` is the reason for which the glass was broken.
+    ``purpose`` is the reason for which the glass was broken, ``acting_for`` on whose behalf a coordinator wrote.
     ``given`` are the references that left, or were about to. ``recorded`` once it stands in the trail.
     """
 
@@ -32,6 +32,7 @@ class Access:
     given: list[str] = field(default_factory=list)
     reason: str | None = None
     purpose: str | None = None
+    acting_for: str | None = None
     recorded: bool = False
 
     def note_client(self, client: str, organization: str, role: str) -> None:
@@ -102,6 +103,12 @@ def note_purpose(reason: str) -> None:
     """The reason for which the glass is broken: the one text of a caller's that the trail keeps as it came."""
     if access := UNDER_WAY.get():
         access.purpose = reason
+
+
+def note_acting_for(organization: str) -> None:
+    """On behalf of which member of its network the caller acts."""
+    if access := UNDER_WAY.get():
+        access.acting_for = organization
 
 
 def note_interaction(interaction: str) -> None:

@@ -73,7 +73,7 @@ def name_server(base_url: str) -> Json:
 
 
 def render_agents(row: AuditRow, base_url: str) -> list[Json]:
-    """The client, the organisation that it acts for, and this server."""
+    """The client, the organisations that it acts for (a coordinator's own, and the member's), and this server."""
     kind = kind_of(row.interaction)
     who: Json = {"identifier": {"value": row.client}} if row.client else {"display": "unknown"}
     client: Json = {"type": {"coding": [coding(kind.client)]}, "who": who, "requestor": True}
@@ -84,8 +84,8 @@ def render_agents(row: AuditRow, base_url: str) -> list[Json]:
     if row.remote:
         client["network"] = {"address": row.remote, "type": "2"}
     agents = [client]
-    if row.organization:
-        reference = {"reference": f"Organization/{row.organization}"}
+    for organization in filter(None, (row.organization, row.acting_for)):
+        reference = {"reference": f"Organization/{organization}"}
         agents.append({"type": {"coding": [coding(PROVIDER)]}, "who": reference, "requestor": False})
     server = {
         "type": {"coding": [coding(kind.server)]},

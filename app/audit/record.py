@@ -42,6 +42,7 @@ def build_row(access: Access, hasher: Hasher, status: int, written: Stored | Non
         1 if status >= 400 else len(given),
         [] if status >= 400 else list(dict.fromkeys(given)),
         access.purpose,
+        access.acting_for,
     )
 
 

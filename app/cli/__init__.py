@@ -9,7 +9,7 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 
-from app.cli import audit, backup, client, db, delivery, demo, listen, purge, serve, settings, webhook
+from app.cli import audit, backup, client, db, delivery, demo, listen, network, purge, serve, settings, webhook
 from app.core.command import COMMAND
 from app.core.errors import HandoffError
 from app.core.logs import describe_error
@@ -28,6 +28,7 @@ app.command()(client.token)
 app.command(name="settings")(settings.list_settings)
 app.add_typer(db.commands, name="db")
 app.add_typer(client.commands, name="client")
+app.add_typer(network.commands, name="network")
 app.add_typer(webhook.commands, name="webhook")
 app.add_typer(delivery.commands, name="delivery")
 
@@ -37,7 +38,7 @@ def note_command(context: typer.Context) -> None:
     COMMAND.set(" ".join(filter(None, [group, context.invoked_subcommand])))
 
 
-for each in (app, db.commands, client.commands, webhook.commands, delivery.commands):
+for each in (app, db.commands, client.commands, network.commands, webhook.commands, delivery.commands):
     each.callback()(note_command)
 
 

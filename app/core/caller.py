@@ -20,7 +20,8 @@ class Caller:
     ``organization`` is the id alone, without ``Organization/``. ``permissions`` maps a resource type, or
     ``*``, or a type with the search that narrows it, ``Task?status=requested``, to the letters of SMART scopes v2
     granted for it. ``rate`` is requests a second, None for that of the settings. ``break_glass`` is the reason for
-    which this one request sees what it otherwise would not.
+    which this one request sees what it otherwise would not. ``network`` are the members of a coordinator's network,
+    ``acts_for`` those among them on whose behalf it creates and changes.
     """
 
     client_id: str
@@ -30,6 +31,8 @@ class Caller:
     server_makes_tasks: bool = False
     rate: float | None = None
     break_glass: str | None = None
+    network: tuple[str, ...] = ()
+    acts_for: tuple[str, ...] = ()
 
     def may(self, resource_type: str, letter: Letter) -> bool:
         """Whether a granted scope covers this interaction on this type."""
@@ -61,12 +64,14 @@ class Scope:
     """What one store call may see: the organisations whose eyes it looks through.
 
     ``everything`` is for the operator's own work (migration, reindex, clocks, imports) and never comes
-    from a token alone. ``whole_directory`` adds the labelled entries of the directory.
+    from a token alone. ``whole_directory`` adds the labelled entries of the directory. ``network`` are those whose
+    things it sees too, as far as they are not labelled (0016-networks.md).
     """
 
     organizations: tuple[str, ...]
     everything: bool = False
     whole_directory: bool = False
+    network: tuple[str, ...] = ()
 
     def admits(self, owner: str, shared_with: tuple[str, ...]) -> bool:
         """Whether a row of this owner and audience may leave to this scope."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import asyncpg
 
+from app.core.caller import Scope
 from app.core.database import Connection
 
 SUSPECT_ATTEMPTS = 3
@@ -75,7 +76,8 @@ SELECT c.id, c.lease, c.attempts - c.forgiven, c.number, (SELECT h.suspect FROM 
        w.id, w.organization, w.url, w.secret,
        e.topic, e.sequence, e.focus_type, e.focus_id, e.facts, e.created_at,
        CASE WHEN w.previous_until > clock_timestamp() THEN w.previous_secret END,
-       e.focus_version, e.labelled, w.content, w.headers, w.payload, w.timeout, clock_timestamp(), w.reason_text
+       e.focus_version, e.labelled, w.content, w.headers, w.payload, w.timeout, clock_timestamp(), w.reason_text,
+       CASE WHEN w.network THEN ARRAY(SELECT n.member FROM network_member n WHERE n.coordinator = w.organization) END
 FROM claimed c JOIN webhook w ON w.id = c.webhook_id JOIN event e ON e.id = c.event_id
 """
 """Only the earliest undelivered one of a stream (webhook, referral) is due. Each webhook is looked at by itself, up to
@@ -153,7 +155,8 @@ class Claim:
     ``attempts`` and ``age`` count from the last replay. ``previous_secret`` is there while a rotation's grace lasts.
     ``content`` is empty, id-only or full-resource; None is the compact webhook. ``headers`` are sealed,
     ``payload`` is the media type that was asked for, ``timeout`` the subscriber's own, in seconds.
-    ``claimed_at`` is by the database's clock. ``reason_text`` asks for the words of a statusReason.
+    ``claimed_at`` is by the database's clock. ``reason_text`` asks for the words of a statusReason. ``network`` are the
+    organisations whose events it hears beside its own, None where it hears its own alone.
     """
 
     id: int
@@ -181,6 +184,12 @@ class Claim:
     timeout: int | None = None
     claimed_at: datetime | None = None
     reason_text: bool = False
+    network: Sequence[str] | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """What its subscriber may be told of."""
+        return Scope((self.organization,), network=tuple(self.network or ()))
 
 
 @dataclass(frozen=True, slots=True)

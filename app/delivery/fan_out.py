@@ -9,13 +9,15 @@ BATCH = 500
 
 FAN_OUT = """
 WITH batch AS MATERIALIZED (
-    SELECT id, topic, referral, audience, keys FROM event WHERE fanned_out_at IS NULL ORDER BY id LIMIT $1
+    SELECT id, topic, referral, audience, keys, audience || CASE WHEN NOT labelled THEN ARRAY(
+               SELECT n.coordinator FROM network_member n WHERE n.member = ANY(audience)) END AS hearers
+    FROM event WHERE fanned_out_at IS NULL ORDER BY id LIMIT $1
 ), wanted AS (
     SELECT w.id AS webhook_id, b.id AS event_id, b.referral,
            row_number() OVER (PARTITION BY w.id ORDER BY b.id) AS place
     FROM batch b JOIN webhook w
       ON w.status <> 'off' AND coalesce(w.ends_at > clock_timestamp(), true)
-     AND b.topic = ANY(w.topics) AND w.organization = ANY(b.audience)
+     AND b.topic = ANY(w.topics) AND w.organization = ANY(b.hearers) AND (w.network OR w.organization = ANY(b.audience))
      AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements(w.filters) f
                      WHERE NOT b.keys && ARRAY(SELECT jsonb_array_elements_text(f))
                        AND NOT EXISTS (
@@ -40,7 +42,9 @@ WITH batch AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM made)
 """
-"""Within a referral, events become visible in the order of their ids, since each takes its number under the referral's
+"""Beside its audience, the coordinators hear of an event whose network holds one of them, unless it is labelled.
+
+Within a referral, events become visible in the order of their ids, since each takes its number under the referral's
 lock; so the order of ids is the order of commits as far as order is promised."""
 
 

@@ -15,6 +15,7 @@ from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.labels import is_labelled
 from app.search.match import Version
 from app.search.plan import Criterion
+from app.store.audience import sees_whole
 from app.store.followed import (
     Follower,
     Told,
@@ -107,12 +108,7 @@ class Follow:
 
     def weigh_version(self, stored: Stored, wanted: list[tuple[Follower, tuple[Criterion, ...]]]) -> Told:
         """Who is told of one version: whoever may see the resource, and asked for one like this."""
-        near = [
-            each
-            for each in wanted
-            if stored.last_updated > each[0].since
-            and Scope((each[0].organization,)).admits(stored.owner_org, stored.shared_with)
-        ]
+        near = [each for each in wanted if stored.last_updated > each[0].since and sees_whole(each[0].scope, stored)]
         if not near:
             return Told(stored, False, ())
         resource = parse(stored.content.encode(), STORED_LIMITS)

@@ -32,7 +32,7 @@ CROSS JOIN LATERAL (
     FROM delivery_tally t WHERE t.webhook_id = w.id) t
 LEFT JOIN delivery o ON o.id = q.oldest
 LEFT JOIN event e ON e.id = o.event_id
-WHERE ($1::text IS NULL OR w.organization = $1) AND ($2::text IS NULL OR w.id = $2)
+WHERE ($1::text[] IS NULL OR w.organization = ANY($1)) AND ($2::text IS NULL OR w.id = $2)
 ORDER BY w.created_at, w.id
 """  # noqa: S608 -- nothing of a caller's is in it
 """The dispatcher makes deliveries in the order of events: the one with the least id has waited longest."""
@@ -48,7 +48,9 @@ KINDS: dict[Kind, str] = {"dead": "d.state = 'dead'", "blocked": f"d.state = 'qu
 UNDELIVERED = """
 SELECT d.id, d.webhook_id, d.number, d.referral, e.topic, e.created_at, d.due_at, d.ended_at, d.attempts - d.forgiven
 FROM delivery d JOIN event e ON e.id = d.event_id JOIN webhook w ON w.id = d.webhook_id
-WHERE {kind} AND ($1::text IS NULL OR w.organization = $1) AND ($2::text IS NULL OR d.webhook_id = $2)
+WHERE {kind}
+  AND ($1::text[] IS NULL OR w.organization = $1[1] OR (w.organization = ANY($1) AND NOT e.labelled))
+  AND ($2::text IS NULL OR d.webhook_id = $2)
   AND ($3::bigint IS NULL OR d.id < $3)
 ORDER BY d.id DESC LIMIT $4
 """
@@ -124,10 +126,10 @@ class Undelivered:
 
 
 async def list_states(
-    connection: Connection, organization: str | None = None, webhook_id: str | None = None
+    connection: Connection, organizations: Sequence[str] | None = None, webhook_id: str | None = None
 ) -> list[WebhookState]:
-    """The webhooks of an organisation, or all of them, or one; the oldest first."""
-    return [WebhookState(*row) for row in await connection.fetch(STATES, organization, webhook_id)]
+    """The webhooks of these organisations, or all of them, or one; the oldest first."""
+    return [WebhookState(*row) for row in await connection.fetch(STATES, organizations, webhook_id)]
 
 
 async def count_waiting(connection: Connection) -> tuple[int, float]:
@@ -140,13 +142,16 @@ async def list_undelivered(
     connection: Connection,
     kind: Kind,
     *,
-    organization: str | None,
+    organizations: Sequence[str] | None,
     webhook_id: str | None,
     before: int | None,
     most: int,
 ) -> list[Undelivered]:
-    """What was given up, or is blocked, of one organisation or of all, with ids below ``before``; newest first."""
-    rows = await connection.fetch(UNDELIVERED.format(kind=KINDS[kind]), organization, webhook_id, before, most)
+    """What was given up, or is blocked, of these organisations or of all, with ids below ``before``; newest first.
+
+    What is labelled is told of the first one alone, which asks for the others.
+    """
+    rows = await connection.fetch(UNDELIVERED.format(kind=KINDS[kind]), organizations, webhook_id, before, most)
     attempts: dict[int, list[Attempt]] = defaultdict(list)
     for delivery_id, *attempt in await connection.fetch(ATTEMPTS, [row[0] for row in rows]):
         attempts[delivery_id].append(Attempt(*attempt))

@@ -1,5 +1,6 @@
 """Sends again, pauses and resumes: what an operator does about delivery."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ REPLAY = """
 WITH chosen AS MATERIALIZED (
     SELECT d.id, d.webhook_id, d.referral, d.state
     FROM delivery d JOIN event e ON e.id = d.event_id JOIN webhook w ON w.id = d.webhook_id
-    WHERE ($8::text IS NULL OR w.organization = $8)
+    WHERE ($8::text[] IS NULL OR w.organization = ANY($8))
       AND ($1::bigint IS NULL OR d.id = $1) AND ($2::text IS NULL OR d.webhook_id = $2)
       AND ($3::bigint IS NULL OR d.number >= $3) AND ($4::timestamptz IS NULL OR e.created_at >= $4)
       AND ($5::bool OR d.state <> 'delivered')
@@ -38,7 +39,7 @@ one of its stream is under way it waits for that lease to end: two of one stream
 
 STATE = """
 SELECT d.state FROM delivery d JOIN webhook w ON w.id = d.webhook_id
-WHERE d.id = $1 AND ($2::text IS NULL OR w.organization = $2)
+WHERE d.id = $1 AND ($2::text[] IS NULL OR w.organization = ANY($2))
 """
 
 RESUME = """
@@ -69,19 +70,19 @@ class Replay:
     until: datetime | None = None
 
 
-async def replay(connection: Connection, wanted: Replay, organization: str | None = None) -> tuple[int, int]:
-    """(sent again, due at once instead of later), of one organisation's or of all.
+async def replay(connection: Connection, wanted: Replay, organizations: Sequence[str] | None = None) -> tuple[int, int]:
+    """(sent again, due at once instead of later), of these organisations' or of all.
 
     Raises NotFound, and Conflict for one that was delivered.
     """
     if wanted.delivery_id is not None:
-        state = await connection.fetchval(STATE, wanted.delivery_id, organization)
+        state = await connection.fetchval(STATE, wanted.delivery_id, organizations)
         if state is None:
             raise NotFound(f"There is no delivery {wanted.delivery_id}")
         if state == "delivered" and not wanted.delivered:
             raise Conflict(f"Delivery {wanted.delivery_id} was delivered: ask for delivered ones too")
     else:
-        await check_webhook(connection, wanted.webhook_id, organization)
+        await check_webhook(connection, wanted.webhook_id, organizations)
     row = await connection.fetchrow(
         REPLAY,
         wanted.delivery_id,
@@ -91,21 +92,21 @@ async def replay(connection: Connection, wanted: Replay, organization: str | Non
         wanted.delivered,
         wanted.until_number,
         wanted.until,
-        organization,
+        organizations,
     )
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-async def check_webhook(connection: Connection, webhook_id: str | None, organization: str | None) -> None:
-    """Raises NotFound where there is no such webhook, or none of this organisation."""
+async def check_webhook(connection: Connection, webhook_id: str | None, organizations: Sequence[str] | None) -> None:
+    """Raises NotFound where there is no such webhook, or none of these organisations."""
     owner = await connection.fetchval("SELECT organization FROM webhook WHERE id = $1", webhook_id)
-    if owner is None or organization not in (None, owner):
+    if owner is None or (organizations is not None and owner not in organizations):
         raise NotFound(f"There is no webhook {webhook_id}")
 
 
-async def pause_webhook(connection: Connection, webhook_id: str, organization: str | None = None) -> None:
+async def pause_webhook(connection: Connection, webhook_id: str, organizations: Sequence[str] | None = None) -> None:
     """Nothing is claimed for it any more, and everything goes on being queued. Raises NotFound, Conflict."""
-    await check_webhook(connection, webhook_id, organization)
+    await check_webhook(connection, webhook_id, organizations)
     paused = await connection.fetchval(
         "UPDATE webhook SET status = 'paused', error = NULL "
         "WHERE id = $1 AND status IN ('active', 'paused') RETURNING id",
@@ -115,9 +116,9 @@ async def pause_webhook(connection: Connection, webhook_id: str, organization: s
         raise Conflict(f"Webhook {webhook_id} is in error or off: nothing is sent to it as it is")
 
 
-async def resume_webhook(connection: Connection, webhook_id: str, organization: str | None = None) -> None:
+async def resume_webhook(connection: Connection, webhook_id: str, organizations: Sequence[str] | None = None) -> None:
     """Active again, after its handshake if that had failed; what is queued is due at once. Raises NotFound."""
-    await check_webhook(connection, webhook_id, organization)
+    await check_webhook(connection, webhook_id, organizations)
     await connection.execute(RESUME, webhook_id)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import asyncpg
 
-from app.core.caller import Scope
 from app.core.errors import HandoffError
 from app.delivery.channel import Channel, is_mail
 from app.delivery.claim import Claim, Result
@@ -36,7 +35,9 @@ class Sender:
 
     async def find_barred(self, claims: Sequence[Claim]) -> set[int]:
         """The deliveries whose organisation may not see the resource any more: asked just before they would go."""
-        seekers = {each.id: (each.organization, each.focus_type, each.focus_id) for each in claims}
+        seekers = {
+            each.id: (each.organization, each.focus_type, each.focus_id, each.network is not None) for each in claims
+        }
         visible = await find_visible(self.pool, seekers.values())
         return {key for key, seeker in seekers.items() if seeker not in visible}
 
@@ -47,7 +48,7 @@ class Sender:
         if barred:
             return Result("withdrawn", reason="the organisation may not see the resource any more")
         version = None
-        scope = Scope((claim.organization,))
+        scope = claim.scope
         if claim.content not in (None, "empty") or claim.reason_text:
             async with self.pool.acquire() as connection:
                 key = (claim.focus_type, claim.focus_id)

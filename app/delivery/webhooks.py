@@ -24,15 +24,16 @@ WHERE = "Subscription.channel.endpoint"
 
 PUT_SUBSCRIPTION = """
 INSERT INTO webhook (id, organization, url, topics, content, filters, headers, status, shown_status, payload,
-    client_id, heartbeat_period, timeout, ends_at, reason_text)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13, $15)
+    client_id, heartbeat_period, timeout, ends_at, reason_text, network)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7, $8, $14, $9, $10, $11, $12, $13, $15, $16)
 ON CONFLICT (id) DO UPDATE SET url = excluded.url, topics = excluded.topics, content = excluded.content,
     filters = excluded.filters, headers = excluded.headers, status = excluded.status,
     shown_status = excluded.shown_status, payload = excluded.payload, error = NULL, failing_since = NULL,
     failures = 0, resting_until = NULL,
     client_id = excluded.client_id, handshake = NULL, handshake_until = NULL, handshakes = 0,
     heartbeat_period = excluded.heartbeat_period, heartbeat_due = NULL, timeout = excluded.timeout,
-    ends_at = excluded.ends_at, reason_text = excluded.reason_text
+    ends_at = excluded.ends_at, reason_text = excluded.reason_text,
+    network = excluded.network
 """
 
 TAKE_BACK = """
@@ -62,12 +63,13 @@ async def add_webhook(
     client_id: str,
     secret_key: bytes,
     reason_text: bool = False,
+    network: bool = False,
 ) -> str:
     """Stores an active webhook and gives its secret (``whsec_``), which is kept sealed. It hears of later events."""
     secret = secrets.token_bytes(SECRET_BYTES)
     await connection.execute(
-        "INSERT INTO webhook (id, organization, url, topics, client_id, secret, reason_text) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO webhook (id, organization, url, topics, client_id, secret, reason_text, network) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         webhook_id,
         organization,
         url,
@@ -75,6 +77,7 @@ async def add_webhook(
         client_id,
         encrypt_secret(secret_key, secret, PURPOSE),
         reason_text,
+        network,
     )
     return show_secret(secret)
 
@@ -95,6 +98,7 @@ async def put_subscription(
     client_id: str,
     terms: Terms,
     reason_text: bool,
+    network: bool,
 ) -> None:
     """Stores the endpoint of a Subscription, or what has become of it; secret and count of events stay.
 
@@ -104,7 +108,9 @@ async def put_subscription(
     """
     values = (webhook_id, organization, url, list(topics), content, filters, headers, status, payload, client_id)
     await connection.execute(TAKE_BACK, webhook_id, url)
-    await connection.execute(PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown, reason_text)
+    await connection.execute(
+        PUT_SUBSCRIPTION, *values, terms.heartbeat, terms.timeout, terms.end, shown, reason_text, network
+    )
 
 
 async def check_room(connection: Connection, organization: str, most: int) -> None:

@@ -20,6 +20,10 @@ SENSITIVE = {
 }
 """Codes of ActInformationSensitivityPolicy (v3-ActCode) by what they protect."""
 SENSITIVE_CODES = frozenset(code for codes in SENSITIVE.values() for code in codes)
+LABELS = frozenset(
+    {*((CONFIDENTIALITY, level) for level in RESTRICTED), *((ACT_CODE, code) for code in SENSITIVE_CODES)}
+)
+"""(system, code) of each label without which a resource is not labelled."""
 
 BROADER = {
     "ETHUD": "SUD",

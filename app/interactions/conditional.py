@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.access.interaction_rules import authorize
+from app.access.interaction_rules import acts_as, authorize
 from app.core.errors import Invalid, MultipleMatches, PreconditionFailed, Unsupported
 from app.interactions.unit import Unit
 from app.search.parse import parse_search
@@ -18,8 +18,8 @@ NO_CRITERIA = frozenset({"_sort", "_count", "_cursor", "_include", "_revinclude"
 async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | None:
     """The one match within the caller's scope, None for none. Raises MultipleMatches, PreconditionFailed.
 
-    Holds a lock on the condition (organisation, type, query) until the transaction ends, so that of many
-    conditional writers one creates and the others find.
+    Holds a lock on the condition (organisation, type, query), one for each organisation that the caller writes for,
+    until the transaction ends, so that of many conditional writers one creates and the others find.
     """
     authorize(unit.caller, "search-type", resource_type)
     pairs = sorted(read_pairs(query.removeprefix("?")))
@@ -29,7 +29,9 @@ async def find_match(unit: Unit, resource_type: str, query: str) -> Stored | Non
     plan = parse_search(resource_type, [*pairs, ("_count", "2")], unit.hub.settings, unit.hub.base_url)
     if not plan.criteria:
         raise PreconditionFailed("A condition needs at least one search parameter")
-    await lock_condition(unit.connection, unit.caller.organization, resource_type, pairs)
+    # In one order, so that whoever acts for several waits for each of them and nobody for it.
+    for organization in sorted(acts_as(unit.caller, resource_type)):
+        await lock_condition(unit.connection, organization, resource_type, pairs)
     page = await search_resources(unit.connection, unit.scope, plan, 0)
     if len(page.matches) > 1:
         raise MultipleMatches(f"The condition matches more than one {resource_type}")

@@ -60,6 +60,7 @@ async def read_state(hub: Hub, caller: Caller, webhook_id: str) -> WebhookState:
 
 
 async def find_state(connection: Connection, caller: Caller, webhook_id: str) -> WebhookState:
+    """One that the caller steers. Raises NotFound."""
     states = await list_states(connection, steered_by(caller), webhook_id)
     if not states:
         raise NotFound(f"There is no webhook {webhook_id}")
@@ -88,7 +89,7 @@ async def read_undelivered(
         found = await list_undelivered(
             unit.connection,
             kind,
-            organization=steered_by(caller),
+            organizations=steered_by(caller),
             webhook_id=webhook_id,
             before=before,
             most=most,

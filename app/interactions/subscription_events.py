@@ -69,7 +69,7 @@ async def tell_all(
     connection: Connection, caller: Caller, standing: Standing, events: Sequence[PastEvent], content: str
 ) -> list[ToldEvent]:
     """Each event as far as the subscriber's organisation and the caller's token go. Raises Forbidden."""
-    scope = Scope((standing.organization,))
+    scope = Scope((standing.organization,), network=caller.network)
     if content == "empty":
         return [tell_event(each, None, scope, content) for each in events]
     for name in sorted({each.focus_type for each in events}):

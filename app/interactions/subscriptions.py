@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from app.access.clients import hold_client
-from app.access.interaction_rules import authorize
+from app.access.interaction_rules import authorize, hears_of_network
 from app.core.errors import BusinessRule
 from app.delivery.headers import hide_headers, open_headers, seal_headers
 from app.delivery.subscription import read_subscription
@@ -52,6 +52,7 @@ async def settle_subscription(unit: Unit, resource: Resource, resource_id: str, 
         client_id=unit.caller.client_id,
         terms=wanted.terms,
         reason_text=wanted.reason_text,
+        network=hears_of_network(unit.caller),
     )
     if wanted.follows is None:
         await delete_followed(unit.connection, resource_id)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -68,17 +68,30 @@ class Unit:
         """For what is not asked often: it sees all that was written before."""
         return self.session.connection
 
+    @property
+    def reach(self) -> Scope:
+        """What a write of the caller's may touch: of those that it acts for, also what they keep from its eyes."""
+        acts_for = self.caller.acts_for
+        return replace(self.scope, organizations=(*self.scope.organizations, *acts_for)) if acts_for else self.scope
+
+    def act_for(self, organization: str) -> "Unit":
+        """This transaction as the doing of a member of the caller's network: its eyes, and what it alone is told."""
+        if organization not in self.caller.network:
+            return self
+        caller = replace(self.caller, organization=organization, network=(), acts_for=())
+        return replace(self, caller=caller, scope=Scope((organization,)), issues=[])
+
     async def prepare(self, touched: Iterable[Key], keys: Iterable[Key], weighed: Weighed = NOBODY) -> None:
         """Locks the referrals of what is touched, then reads at once what a write will ask for."""
         locking = {key for key in touched if key[0] in REFERRAL_TYPES} - self.locked
         self.locked |= locking
-        await self.session.prepare(self.scope, locking, keys, weighed)
+        await self.session.prepare(self.reach, locking, keys, weighed)
 
     async def lock_referrals(self, keys: Iterable[Key]) -> None:
         """Locks the referrals of these resources, those apart that this transaction has locked or begun."""
         wanted = {key for key in keys if key[0] in REFERRAL_TYPES} - self.locked
         if wanted:
-            await lock_referrals_of(self.connection, self.scope, wanted)
+            await lock_referrals_of(self.connection, self.reach, wanted)
             self.locked |= wanted
 
 

@@ -100,13 +100,17 @@ async def replace_version(
     return await unit.session.update(draft, old, children_changed=not unchanged)
 
 
-async def record_provenance(unit: Unit, stored: Stored, activity: str, reason: str) -> None:
-    """A Provenance for a change that the server made by itself (architecture.md, audit)."""
+async def record_provenance(unit: Unit, stored: Stored, activity: str, reason: str, acting: str | None = None) -> None:
+    """A Provenance for a change that the server made by itself (architecture.md, audit), or that an organisation did.
+
+    ``acting`` is ``Organization/x`` where that one did it for the unit's.
+    """
     provenance = provenance_of_change(
         targets=[f"{stored.reference}/_history/{stored.version}"],
         recorded=write_instant(stored.last_updated),
         activity_code=activity,
         agent_organization=f"Organization/{unit.caller.organization}",
         reason=reason,
+        acting=acting,
     )
     await insert_version(unit, provenance, new_id(), stored.owner_org)

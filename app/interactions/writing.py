@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.access.interaction_rules import SERVICE_RECORDS, authorize
+from app.access.interaction_rules import SERVICE_RECORDS, acts_as, authorize
 from app.core.errors import (
     BusinessRule,
     Forbidden,
@@ -18,6 +18,7 @@ from app.fhir.labels import is_labelled
 from app.fhir.registry import TYPES
 from app.fhir.subset import is_subsetted
 from app.fhir.validation import validate
+from app.interactions.acting import act_as, conclude, find_actor, find_owner, telling_no_more
 from app.interactions.adoption import adopt_server_task
 from app.interactions.attachments import follow_resource
 from app.interactions.links import Links, check_references, read_content, referred_keys
@@ -86,7 +87,8 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     current = links.visible(own)
     if own[0] == "Consent" and (current or own not in links.loaded):
         before = read_content(current) if current else None
-        await hold_referrals(unit, current.owner_org if current else unit.caller.organization, before, resource)
+        owner = current.owner_org if current else await find_owner(unit, links, resource, own)
+        await hold_referrals(unit.act_for(owner), owner, before, resource)
     return links
 
 
@@ -107,18 +109,27 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
     links = await load_links(unit, resource, key)
     if name == "Task":
         refuse(check_new_task(resource, imported=unit.caller.role == "admin"))
-        adopted = await adopt_server_task(unit, links, resource)
-        if adopted:
-            unit.subject = adopted
-            return Written(adopted, created=False)
-    placement = await place_resource(unit, links, resource, key, None)
     unit.issues += check_references(links, resource, key, root or name)
+    owner = await find_owner(unit, links, resource, key)
+    acting, links = act_as(unit, links, owner)
+    with telling_no_more(unit, acting):
+        written = await write_first(acting, links, resource, key, owner, root)
+    unit.subject = written.stored
+    await conclude(unit, acting, written.stored, "CREATE" if written.created else "UPDATE")
+    return written
+
+
+async def write_first(unit: Unit, links: Links, resource: Resource, key: Key, owner: str, root: str | None) -> Written:
+    """The first version of a resource, as the doing of its owner organisation, and what follows from it."""
+    name = key[0]
+    if name == "Task" and (adopted := await adopt_server_task(unit, links, resource)):
+        return Written(adopted, created=False)
+    placement = await place_resource(unit, links, resource, key, None)
     if placement.referral == f"{name}/{key[1]}":
         unit.session.begin_referral(placement.referral)
-    owner = owner_of(unit, key)
     if name == "Subscription":
         resource = await settle_subscription(unit, resource, key[1], owner, root or name)
-    unit.subject = new = await insert_version(unit, resource, key[1], owner, placement)
+    new = await insert_version(unit, resource, key[1], owner, placement)
     if TYPES[name].directory:
         await settle_entry(unit, new, None, resource)
     await settle_change(unit, links, None, None, new, resource)
@@ -134,11 +145,6 @@ async def write_new(unit: Unit, resource: Resource, resource_id: str | None = No
         if name == "DocumentReference":
             await follow_resource(unit, None, resource, new)
     return Written(new, created=True)
-
-
-def owner_of(unit: Unit, key: Key) -> str:
-    """The organisation that owns a new resource: the caller's; an Organization that an admin makes owns itself."""
-    return key[1] if key[0] == "Organization" and unit.caller.role == "admin" else unit.caller.organization
 
 
 def find_current(unit: Unit, links: Links, key: Key) -> Stored:
@@ -163,7 +169,7 @@ def check_version(current: Stored, if_match: int | None) -> None:
 
 def find_parties(unit: Unit, current: Stored) -> frozenset[str]:
     """As what the caller may change a Task: its requester's organisation, its owner's, or both."""
-    mine = unit.scope.organizations
+    mine = acts_as(unit.caller, current.type)
     parties = set()
     if unit.scope.everything or current.owner_org in mine or current.requester_org in mine:
         parties.add("requester")
@@ -175,7 +181,7 @@ def find_parties(unit: Unit, current: Stored) -> frozenset[str]:
 def check_may_change(unit: Unit, current: Stored) -> None:
     """Raises Forbidden where the caller sees the resource but does not own it."""
     operator = unit.caller.role == "admin" and TYPES[current.type].directory
-    if not (unit.scope.everything or operator or current.owner_org in unit.scope.organizations):
+    if not (unit.scope.everything or operator or current.owner_org in acts_as(unit.caller, current.type)):
         raise Forbidden(f"{current.reference} belongs to another organisation")
 
 
@@ -204,15 +210,28 @@ async def write_update(
     if key[0] == "Task":
         refuse(issues := check_task_change(before, resource, parties=parties))
         unit.issues += issues
-    placement = await place_resource(unit, links, resource, key, current)
     unit.issues += check_references(links, resource, key, root or key[0], before)
     if key[0] in SERVICE_RECORDS and unit.caller.role == "provider":
         check_same_subject(before, resource, root or key[0])
+    acting, links = act_as(unit, links, find_actor(unit, current))
+    with telling_no_more(unit, acting):
+        new = await write_next(acting, links, current, before, resource, root)
+    unit.subject = new
+    await conclude(unit, acting, new, "UPDATE")
+    return Written(new, created=False)
+
+
+async def write_next(
+    unit: Unit, links: Links, current: Stored, before: Resource, resource: Resource, root: str | None
+) -> Stored:
+    """The version after ``current``, as the doing of one organisation, and what follows from it."""
+    key = current.key
+    placement = await place_resource(unit, links, resource, key, current)
     if placement.referral and placement.referral != current.referral:
         unit.session.begin_referral(placement.referral)
     if key[0] == "Subscription":
         resource = await settle_subscription(unit, resource, key[1], current.owner_org, root or key[0])
-    unit.subject = new = await replace_version(unit, current, before, resource, placement)
+    new = await replace_version(unit, current, before, resource, placement)
     withdrawn = False
     if TYPES[key[0]].directory:
         await settle_entry(unit, new, before, resource)
@@ -227,7 +246,7 @@ async def write_update(
         await settle_consent(unit, new.owner_org, before, resource)
     if withdrawn or key[0] == "DocumentReference":
         await follow_resource(unit, before, resource, new)
-    return Written(new, created=False)
+    return new
 
 
 def check_same_subject(before: Resource, after: Resource, root: str) -> None:
@@ -257,7 +276,17 @@ async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> S
         check_version(current, if_match)
     before = parse_stored(current)
     await links.load(referred_keys(before, unit.hub.base_url))
-    unit.subject = gone = await delete_resource(unit.connection, *key, current.version)
+    acting, links = act_as(unit, links, find_actor(unit, current))
+    with telling_no_more(unit, acting):
+        unit.subject = gone = await write_tombstone(acting, links, current, before)
+    await conclude(unit, acting, gone, "DELETE")
+    return gone
+
+
+async def write_tombstone(unit: Unit, links: Links, current: Stored, before: Resource) -> Stored:
+    """The deletion, as the doing of one organisation, and what follows from it."""
+    key = current.key
+    gone = await delete_resource(unit.connection, *key, current.version)
     if TYPES[key[0]].directory:
         await settle_entry(unit, gone, before, None)
     await settle_change(unit, links, current, before, gone, None)

@@ -19,6 +19,7 @@ class Audit(SQLModel, table=True):
     http://hl7.org/fhir/restful-interaction where there is one. ``query`` has its values hashed. ``status`` is that of
     HTTP, ``reason`` the issue code of a refusal. ``number`` counts the matches, or the refusals that one row stands
     for; ``given`` are references to what left with the answer; ``purpose`` is the reason where the glass was broken.
+    ``acting_for`` is the member of its network for whom a coordinator wrote.
     """
 
     __tablename__ = "audit"
@@ -40,3 +41,4 @@ class Audit(SQLModel, table=True):
     number: int = Field(sa_column=Column(BigInteger, nullable=False))
     given: list[str] = Field(sa_column=Column(ARRAY(key_text()), nullable=False, server_default=text("'{}'")))
     purpose: str | None = Field(sa_column=Column(Text, nullable=True))
+    acting_for: str | None = Field(sa_column=Column(key_text(), nullable=True))

@@ -1,4 +1,4 @@
-"""Registered clients, their public keys, the assertions that they have used, and who is signed in (access.md)."""
+"""Registered clients, their keys and used assertions, coordinators' networks, and who is signed in (access.md)."""
 
 from datetime import datetime
 
@@ -37,6 +37,18 @@ class ClientKey(SQLModel, table=True):
     kid: str = Field(sa_column=Column(key_text(), primary_key=True))
     jwk: str = Field(sa_column=Column(Text, nullable=False))
     created_at: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
+
+
+class NetworkMember(SQLModel, table=True):
+    """An organisation whose referrals a coordinator sees; with ``acts`` it also acts on that one's behalf."""
+
+    __tablename__ = "network_member"
+    __table_args__ = (Index("network_by_member", "member"),)
+
+    coordinator: str = Field(sa_column=Column(key_text(), primary_key=True))
+    member: str = Field(sa_column=Column(key_text(), primary_key=True))
+    acts: bool = Field(sa_column=Column(Boolean, nullable=False))
+    since: datetime = Field(sa_column=Column(instant(), nullable=False, server_default=text("clock_timestamp()")))
 
 
 class UsedAssertion(SQLModel, table=True):

@@ -74,6 +74,7 @@ class Webhook(SQLModel, table=True):
     ANDed lists of alternatives, compared with the event's keys. ``headers`` are sent along, and sealed. A handshake
     under way holds ``handshake`` until ``handshake_until``; one that failed for the ``handshakes``-th time comes again
     then. ``heartbeat_period`` and ``timeout`` are in seconds; at ``ends_at`` it is turned off.
+    ``network`` is whether it hears of the network that its organisation coordinates: whoever wrote it sees that too.
     ``failures`` are the failed attempts in a row that speak against the endpoint; after some nothing is claimed before
     ``resting_until`` (the circuit breaker). ``rate`` is the most deliveries a second, None by the setting; those up to
     ``paced_until`` are used up.
@@ -97,6 +98,7 @@ class Webhook(SQLModel, table=True):
     content: str | None = Field(sa_column=Column(key_text(), nullable=True))
     payload: str | None = Field(sa_column=Column(key_text(), nullable=True))
     reason_text: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
+    network: bool = Field(sa_column=Column(Boolean, nullable=False, server_default="false"))
     filters: Any = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     headers: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     handshake: str | None = Field(sa_column=Column(key_text(), nullable=True))

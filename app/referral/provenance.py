@@ -1,4 +1,4 @@
-"""The Provenance of a change that the server made by itself (R4 Provenance)."""
+"""The Provenance of what the server did by itself, and of what one organisation did for another (R4 Provenance)."""
 
 from typing import Any
 
@@ -7,12 +7,20 @@ PARTICIPANTS = "http://terminology.hl7.org/CodeSystem/provenance-participant-typ
 
 
 def provenance_of_change(
-    *, targets: list[str], recorded: str, activity_code: str, agent_organization: str, reason: str
+    *,
+    targets: list[str],
+    recorded: str,
+    activity_code: str,
+    agent_organization: str,
+    reason: str,
+    acting: str | None = None,
 ) -> dict[str, Any]:
-    """``targets`` are versioned references, ``recorded`` an instant, ``activity_code`` CREATE or UPDATE.
+    """``targets`` are versioned references, ``recorded`` an instant, ``activity_code`` CREATE, UPDATE or DELETE.
 
-    The agent is this server, on behalf of the organisation whose act brought the change about.
+    The agent is this server, on behalf of the organisation whose act brought the change about; or that which was
+    ``acting`` for it, as the one who performed it.
     """
+    role, who = ("performer", {"reference": acting}) if acting else ("assembler", {"display": "Warm Handoff"})
     return {
         "resourceType": "Provenance",
         "target": [{"reference": target} for target in targets],
@@ -21,8 +29,8 @@ def provenance_of_change(
         "activity": {"coding": [{"system": OPERATIONS, "code": activity_code}]},
         "agent": [
             {
-                "type": {"coding": [{"system": PARTICIPANTS, "code": "assembler"}]},
-                "who": {"display": "Warm Handoff"},
+                "type": {"coding": [{"system": PARTICIPANTS, "code": role}]},
+                "who": who,
                 "onBehalfOf": {"reference": agent_organization},
             }
         ],

@@ -29,6 +29,7 @@ class AuditRow(NamedTuple):
     number: int
     given: list[str]
     purpose: str | None = None
+    acting_for: str | None = None
 
 
 TABLE = "audit"

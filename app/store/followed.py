@@ -23,12 +23,13 @@ RESOURCE_VERSION = "resource-version"
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """A Subscription that follows a search, from after ``since`` on."""
+    """A Subscription that follows a search, from after ``since`` on, among what its ``scope`` sees."""
 
     webhook_id: str
     organization: str
     criteria: str
     since: datetime
+    scope: Scope
 
 
 PUT = """
@@ -81,11 +82,13 @@ async def skip_while_off(connection: Connection, mark: datetime) -> None:
 async def list_followers(connection: Connection, resource_type: str) -> list[Follower]:
     """Those of a type, the ones that are off left out."""
     rows = await connection.fetch(
-        "SELECT w.id, w.organization, f.criteria, f.since FROM followed f JOIN webhook w ON w.id = f.webhook_id "
+        "SELECT w.id, w.organization, f.criteria, f.since, CASE WHEN w.network THEN ARRAY("
+        "SELECT n.member FROM network_member n WHERE n.coordinator = w.organization) END "
+        "FROM followed f JOIN webhook w ON w.id = f.webhook_id "
         "WHERE f.type = $1 AND w.status <> 'off' ORDER BY f.webhook_id",
         resource_type,
     )
-    return [Follower(*row) for row in rows]
+    return [Follower(row[0], row[1], row[2], row[3], Scope((row[1],), network=tuple(row[4] or ()))) for row in rows]
 
 
 async def lock_cursor(connection: Connection, resource_type: str) -> tuple[datetime, str] | None:

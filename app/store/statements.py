@@ -3,23 +3,28 @@
 from functools import cache
 
 from app.core.caller import EVERYONE, Scope
-from app.fhir.registry import TYPES
+from app.fhir.labels import LABELS
+from app.fhir.registry import STORED, TYPES
 from app.models.resources import REFERRAL_TYPES, column_names
 from app.models.search_rows import CHILD_TABLES
 from app.store.steps import Step
 
+MEMBER = "~"
 CLOCK = "stamp_version()"
 """The database's clock, never below a mark that a poller was given (0010-polling-low-water-mark.md)."""
 
 
 def audience_parameter(scope: Scope) -> list[str]:
-    """The value of the organisation filter's parameter: the first of the two layers (architecture.md, Rules)."""
-    return [*scope.organizations, EVERYONE]
+    """The value of the organisation filter's parameter: the first of the two layers (architecture.md, Rules).
+
+    The members of a network stand in it under a mark that no organisation's id holds.
+    """
+    return [*scope.organizations, EVERYONE, *(f"{MEMBER}{each}" for each in scope.network)]
 
 
 def shape(scope: Scope) -> Scope:
     """The scope without its organisations: all that the text of a statement depends on."""
-    return Scope((), scope.everything, scope.whole_directory)
+    return Scope((), scope.everything, scope.whole_directory, (MEMBER,) if scope.network else ())
 
 
 def sees_all(resource_type: str, scope: Scope) -> bool:
@@ -31,7 +36,7 @@ def filter_visible(resource_type: str, scope: Scope, parameter: int, *, parts: b
     """The organisation filter as a condition on the row ``r``; with ``parts`` also what is seen in part."""
     if sees_all(resource_type, scope):
         return f"${parameter}::text[] IS NOT NULL"
-    whole = admits(f"${parameter}")
+    whole = admits_scope(resource_type, scope, f"${parameter}")
     if not (parts and TYPES[resource_type].view):
         return whole
     return f"({whole} OR (r.reduced IS NOT NULL AND r.reduced_for && ${parameter}))"
@@ -40,6 +45,43 @@ def filter_visible(resource_type: str, scope: Scope, parameter: int, *, parts: b
 def admits(organizations: str) -> str:
     """Whether the audience of the row ``r`` holds one of these, an SQL expression of text[]."""
     return f"(r.owner_org = ANY({organizations}) OR r.shared_with && {organizations})"
+
+
+def admits_scope(resource_type: str, scope: Scope, audience: str) -> str:
+    """Whether the scope whose ``audience_parameter`` this is sees the row ``r`` whole."""
+    own = admits(audience)
+    if not (scope.network and is_of_network(resource_type)):
+        return own
+    # Asked once for a statement, whatever the number of rows.
+    members = f"ARRAY(SELECT substr(each, 2) FROM unnest({audience}::text[]) each WHERE starts_with(each, '{MEMBER}'))"
+    return f"({own} OR ({admits(members)} AND NOT {is_labelled(resource_type)}))"
+
+
+def is_of_network(resource_type: str) -> bool:
+    """Whether a coordinator sees its network's resources of a type.
+
+    The directory shows everybody what it shows at all, and a Binary is as secret as what names it.
+    """
+    return resource_type in STORED and resource_type != "Binary" and not TYPES[resource_type].directory
+
+
+def is_labelled(resource_type: str) -> str:
+    """Whether the row ``r``, or what it was before it was deleted, is labelled: as ``app.fhir.labels`` tells it.
+
+    What a resource contains bears no label (dom-5).
+    """
+    before = (
+        "CASE WHEN r.deleted THEN (SELECT h.content FROM resource_history h "
+        f"WHERE h.type = '{resource_type}' AND h.id = r.id AND h.version = r.version - 1) ELSE r.content END"
+    )
+    labels = ", ".join(f"('{system}', '{code}')" for system, code in sorted(LABELS))
+    # Not as jsonb, whose numbers end somewhere. CASE: what is not labelled is not parsed.
+    return (
+        "EXISTS (SELECT 1 FROM (SELECT CASE WHEN strpos(was, '\"security\"') > 0 THEN "
+        f"was::json #> '{{meta,security}}' END FROM (SELECT {before}) version(was)) found(labels) "
+        "CROSS JOIN LATERAL json_array_elements(labels) label "
+        f"WHERE (label ->> 'system', label ->> 'code') IN ({labels}))"
+    )
 
 
 @cache
@@ -90,7 +132,8 @@ def shown_columns(resource_type: str, scope: Scope, parameter: int) -> str:
     columns = row_columns(resource_type)
     if sees_all(resource_type, scope) or not TYPES[resource_type].view:
         return columns
-    shown = f"CASE WHEN r.reduced IS NULL OR {admits(f'${parameter}')} THEN r.content ELSE r.reduced END AS content"
+    whole = admits_scope(resource_type, scope, f"${parameter}")
+    shown = f"CASE WHEN r.reduced IS NULL OR {whole} THEN r.content ELSE r.reduced END AS content"
     return columns.replace("r.content", shown, 1)
 
 

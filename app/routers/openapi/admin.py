@@ -227,6 +227,8 @@ def build_admin_parameters() -> Json:
         "limit": ("Most deliveries on a page.", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
         "before": ("With ids below this one: the address of the next page has it.", {"type": "integer", "minimum": 1}),
         "kid": ("Which key.", {"type": "string"}),
+        "coordinator": ("Whose network: Organization/id.", {"type": "string"}),
+        "member": ("Who is in it: Organization/id.", {"type": "string"}),
         "drop": ("Also where deliveries are queued for it.", {"enum": ["true", "false"]}),
     }
     return {

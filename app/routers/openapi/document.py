@@ -16,7 +16,7 @@ from app.fhir.openapi_search import (
     parameter_name,
 )
 from app.fhir.registry import COMMON_SEARCH, TYPES
-from app.routers.openapi import admin_clients
+from app.routers.openapi import admin_clients, admin_networks
 from app.routers.openapi.admin import build_admin_parameters, build_admin_paths, build_admin_schemas
 from app.routers.openapi.operations import (
     build_operation_examples,
@@ -67,7 +67,7 @@ def build_document(public_url: str | None) -> Json:
     for each in types:
         paths |= each.build()
     paths |= build_operation_paths() | build_admin_paths()
-    paths |= build_admin_paths(admin_clients.OPERATIONS)
+    paths |= build_admin_paths((*admin_clients.OPERATIONS, *admin_networks.OPERATIONS))
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,6 +107,7 @@ def build_components(types: list[TypePaths], offered: list[str], token_url: str)
     examples = {**build_system_examples(EXAMPLE_BASE, VERSION), **build_operation_examples(EXAMPLE_BASE)}
     schemas = {**build_schemas(), **build_parameters_schema(), **build_search_schemas(), **build_system_schemas()}
     schemas |= {**build_webhook_schemas(), **build_admin_schemas(), **admin_clients.build_client_schemas()}
+    schemas |= admin_networks.build_network_schemas()
     for each in types:
         parameters |= {parameter_name(each.kept, code): value for code, value in each.parameters.items()}
         examples |= build_type_examples(each.kept, EXAMPLE_BASE)
