@@ -32,8 +32,8 @@ async def list_memberships(connection: Connection) -> list[Membership]:
 
 async def put_membership(connection: Connection, coordinator: str, member: str, *, acts: bool) -> Membership:
     """Takes an organisation into a network, or changes what may be done for one that is in it."""
-    row = await connection.fetchrow(PUT, coordinator, member, acts)
-    return Membership(row[0], row[1], row[2], row[3])
+    [row] = await connection.fetch(PUT, coordinator, member, acts)
+    return Membership(*row)
 
 
 async def delete_membership(connection: Connection, coordinator: str, member: str) -> None:

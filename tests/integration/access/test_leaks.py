@@ -31,6 +31,7 @@ SHARED = "CANARI"
 """What the referral says that the partner may see."""
 ENCODED = base64.b64encode(CANARY.encode()).decode()
 CALLERS = ("stranger", "partner", "coordinator")
+TOLD_TO_NETWORKS: tuple[str, ...] = ()
 OFFERED = {"coding": [{"system": "urn:example:category", "code": "meals"}]}
 BEYOND: dict[str, dict[str, Any]] = {
     "Organization": {"address": [{"text": CANARY}], "contact": [{"name": {"text": CANARY}}]},
@@ -62,10 +63,10 @@ class Secret:
         return Secret(self.name, str(uuid5(NAMESPACE_OID, self.id)), f"none-{self.id}")
 
 
-async def hide(hospital: Caller, name: str) -> Secret:
+async def hide(hospital: Caller, name: str, *, labelled: bool = False) -> Secret:
     """A resource of the type that says CANARY wherever it may; a directory entry is labelled, since others are open."""
     tag = f"{CANARY}-{name}"
-    labels = {"security": [RESTRICTED]} if TYPES[name].directory else {}
+    labels = {"security": [RESTRICTED]} if TYPES[name].directory or labelled else {}
     body = {**new_example(name), "meta": {"tag": [{"system": TAG, "code": tag}], **labels}, **BEYOND.get(name, {})}
     if name == "Binary":
         body["data"] = ENCODED
@@ -146,7 +147,10 @@ async def try_door(caller: Caller, door: Door, secret: Secret, *, in_part: bool)
 
 
 async def callers_of(world: World) -> dict[str, Caller]:
-    """Those to whom the hospital's own things must look absent."""
+    """Those to whom the hospital's own things must look absent; the coordinator acts for the stranger."""
+    await world.pool.execute(
+        "INSERT INTO network_member (coordinator, member, acts) VALUES ('network', 'stranger', true)"
+    )
     return {
         name: await world.caller(organization, role)
         for name, (organization, role) in zip(
@@ -181,6 +185,24 @@ async def test_nothing_shows_at_any_door(world: World, secrets: list[Secret], pa
     assert not found, f"{len(found)} of {len(cases)}:\n" + "\n".join(found[:60])
     # Each request stands in the audit trail once, refused or not.
     assert await count_accesses(world) - before == len(sent) > len(cases[part::PARTS])
+
+
+@pytest.mark.parametrize("step", [29, pytest.param(1, marks=pytest.mark.soak)])
+async def test_what_is_labelled_shows_to_no_network(world: World, step: int) -> None:
+    """The coordinator acts for the very hospital whose things they are: a label keeps them from it all the same."""
+    hospital = await world.caller("example")
+    coordinator = await world.caller("network", "coordinator")
+    await world.pool.execute(
+        "INSERT INTO network_member (coordinator, member, acts) VALUES ('network', 'example', true)"
+    )
+    names = [name for name, each in TYPES.items() if "create" in each.interactions and name not in TOLD_TO_NETWORKS]
+    secrets = [await hide(hospital, name, labelled=True) for name in names]
+    cases = [(secret, door) for secret in secrets for door in list_doors(secret.name)][::step]
+    found = []
+    for secret, door in cases:
+        if fault := await try_door(coordinator, door, secret, in_part=bool(secret.part_for)):
+            found.append(f"{secret.name}, {door.name}: {fault}"[:400])
+    assert not found, f"{len(found)} of {len(cases)}:\n" + "\n".join(found[:60])
 
 
 def count_requests(callers: dict[str, Caller]) -> list[str]:

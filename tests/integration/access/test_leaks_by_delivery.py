@@ -124,7 +124,7 @@ async def test_what_is_not_shared_is_sent_to_nobody_else(
     callers = {name: await world.caller(name, role) for name, role in ROLES.items()}
     hospital = callers["hospital"]
     if layer == "the look at sending alone":
-        audience = " AND w.organization = ANY(b.audience)"
+        audience = " AND w.organization = ANY(b.hearers) AND (w.network OR w.organization = ANY(b.audience))"
         assert audience in dispatcher.FAN_OUT
         monkeypatch.setattr(dispatcher, "FAN_OUT", dispatcher.FAN_OUT.replace(audience, ""))
     if layer == "the audience at fan-out alone":

@@ -328,8 +328,8 @@ async def test_it_writes_nothing_labelled_on_behalf(world: World, acting: Caller
 async def test_a_change_by_it_does_not_drop_what_it_does_not_see(hospital: Caller, ngo: Caller, acting: Caller) -> None:
     """The package of a referral holds a labelled Condition under a Consent: it stays when the coordinator writes."""
     who = reference(await hospital.create(patient()))
-    condition = {"resourceType": "Condition", "subject": {"reference": who}, "meta": VIOLENCE}
-    condition = reference(await hospital.create(condition))
+    found = await hospital.create({"resourceType": "Condition", "subject": {"reference": who}, "meta": VIOLENCE})
+    condition = reference(found)
     await hospital.create(consent(who, "ngo"))
     asked = await hospital.create(service_request(who, reasonReference=[{"reference": condition}]))
     tasked = reference(await hospital.create(task(who, reference(asked))))
@@ -388,7 +388,7 @@ async def test_its_webhooks_hear_of_the_network(
         return {
             (each.line.split("/hook/")[1].split("/")[0], name)
             for each in receiver.requests
-            for name in named(each.body)
+            for name in named(each.line.encode() + each.body)
         }
 
     seen, hidden = await refer(hospital), await prepare_labelled(hospital)

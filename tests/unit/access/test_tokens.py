@@ -38,10 +38,11 @@ CLIENT = RegisteredClient(
 
 
 class Clients:
-    """Stands for the pool: answers the one query for enabled clients, once it is ``open``."""
+    """Stands for the pool: answers the query for enabled clients, once it is ``open``, and that for networks."""
 
     def __init__(self, *clients: RegisteredClient) -> None:
         self.clients = list(clients)
+        self.networks: list[list[Any]] = []
         self.queries = self.answered = 0
         self.broken: Exception | None = None
         self.open = asyncio.Event()
@@ -52,6 +53,8 @@ class Clients:
         yield self
 
     async def fetch(self, query: str) -> list[list[Any]]:
+        if "network_member" in query:
+            return self.networks
         self.queries += 1
         await self.open.wait()
         self.answered += 1
@@ -228,6 +231,25 @@ async def test_a_change_of_the_client_takes_effect_within_5_seconds(clients: lis
     desk.clock.now += 4.9
     with pytest.raises(Unauthenticated):
         await desk.ask(token)
+
+
+async def test_a_change_of_a_network_takes_effect_within_5_seconds() -> None:
+    coordinator = change(role="coordinator")
+    desk, token = Desk(coordinator), issue(coordinator)
+    desk.clients.networks = [["hospital", ["clinic", "ngo"], ["ngo"]], ["other", ["clinic"], []]]
+    found = await desk.verifier.join_network(await desk.ask(token))
+    assert (found.network, found.acts_for) == (("clinic", "ngo"), ("ngo",))
+    desk.clients.networks = []
+    desk.clock.now += 4.9
+    found = await desk.verifier.join_network(await desk.ask(token))
+    assert (found.network, found.acts_for) == ((), ())
+
+
+async def test_no_other_role_has_a_network() -> None:
+    desk = Desk()
+    desk.clients.networks = [["hospital", ["ngo"], ["ngo"]]]
+    found = await desk.verifier.join_network(await desk.ask(issue()))
+    assert (found.network, found.acts_for) == ((), ())
 
 
 async def test_more_scopes_leave_a_token_as_it_was() -> None:

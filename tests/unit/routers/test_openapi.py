@@ -12,7 +12,7 @@ from app.fhir.openapi_examples import new_example, stored_example
 from app.fhir.openapi_search import KIND_MEANINGS, RESULT_MEANINGS
 from app.fhir.registry import TYPES
 from app.main import create_app
-from app.routers import admin, admin_clients, docs, fhir, health, metrics, oauth
+from app.routers import admin, admin_clients, admin_networks, docs, fhir, health, metrics, oauth
 from app.routers import operations as operation_routes
 from app.routers.openapi.document import build_document, load_document
 from app.routers.openapi.types import INCLUDES
@@ -157,7 +157,8 @@ def test_every_route_is_in_the_document_and_every_operation_is_routed(document: 
 
 def iterate_routes() -> Iterator[Route]:
     fhir_routers = (oauth.router, operation_routes.router, fhir.router)
-    for router in (*fhir_routers, health.router, metrics.router, admin.router, admin_clients.router, docs.router):
+    admin_routers = (admin.router, admin_clients.router, admin_networks.router)
+    for router in (*fhir_routers, health.router, metrics.router, *admin_routers, docs.router):
         yield from (route for route in router.routes if isinstance(route, Route))
 
 
