@@ -31,7 +31,6 @@ SHARED = "CANARI"
 """What the referral says that the partner may see."""
 ENCODED = base64.b64encode(CANARY.encode()).decode()
 CALLERS = ("stranger", "partner", "coordinator")
-TOLD_TO_NETWORKS: tuple[str, ...] = ()
 OFFERED = {"coding": [{"system": "urn:example:category", "code": "meals"}]}
 BEYOND: dict[str, dict[str, Any]] = {
     "Organization": {"address": [{"text": CANARY}], "contact": [{"name": {"text": CANARY}}]},
@@ -195,7 +194,7 @@ async def test_what_is_labelled_shows_to_no_network(world: World, step: int) -> 
     await world.pool.execute(
         "INSERT INTO network_member (coordinator, member, acts) VALUES ('network', 'example', true)"
     )
-    names = [name for name, each in TYPES.items() if "create" in each.interactions and name not in TOLD_TO_NETWORKS]
+    names = [name for name, each in TYPES.items() if "create" in each.interactions]
     secrets = [await hide(hospital, name, labelled=True) for name in names]
     cases = [(secret, door) for secret in secrets for door in list_doors(secret.name)][::step]
     found = []

@@ -34,3 +34,20 @@ async def test_a_client_by_command(handoff: Command, attempt: Attempt, pool: asy
     told = {row["interaction"] for row in rows}
     names = ("add", "add-key", "remove-key", "change", "jwks-url", "disable", "enable", "remove")
     assert told == {f"handoff client {name} ehr" for name in names}
+
+
+async def test_a_network_by_command(handoff: Command, attempt: Attempt, pool: asyncpg.Pool, tmp_path: Path) -> None:
+    for name, role in (("platform", "coordinator"), ("ngo", "provider")):
+        about = ("--organization", f"Organization/{name}", "--role", role, "--scope", "system/Task.rs")
+        await handoff("client", "add", name, *about, "--generate-key", str(tmp_path / name))
+    pair = ("--coordinator", "Organization/platform", "--member", "Organization/ngo")
+    assert "no network" in await handoff("network", "list")
+    assert "sees Organization/ngo" in await handoff("network", "add", *pair)
+    assert "acts for Organization/ngo" in await handoff("network", "add", *pair, "--acts")
+    assert "sees, acts for" in await handoff("network", "list")
+    assert (await attempt("network", "add", *pair[:2], "--member", "Organization/nobody")).exit_code == 1
+    await handoff("network", "remove", *pair)
+    assert (await attempt("network", "remove", *pair)).exit_code == 1
+    rows = await pool.fetch("SELECT interaction FROM audit WHERE status < 400 AND interaction LIKE '% platform ngo%'")
+    named = ("add platform ngo sees", "add platform ngo acts", "remove platform ngo")
+    assert {row["interaction"] for row in rows} == {f"handoff network {each}" for each in named}
