@@ -56,6 +56,8 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory, memory: Path | None) 
     # Nothing in this cluster outlives the run, and a clone for each test would wait for the disk most of the time. What
     # is said of durability is tested on servers of their own, with the settings as shipped (tests/conformance).
     run_sql(running.url, "ALTER SYSTEM SET fsync = off")
+    # Plans are tested without statistics: that nobody gathers them is not to be luck.
+    run_sql(running.url, "ALTER SYSTEM SET autovacuum = off")
     run_sql(running.url, "SELECT pg_reload_conf()")
     if memory:
         keep_in_memory(running, memory)
@@ -79,9 +81,14 @@ def template(postgres_url: str, memory: Path | None) -> Iterator[str]:
     name = name_database("template")
     run_sql(postgres_url, f"CREATE DATABASE {name}")
     upgrade_database(swap_database(postgres_url, name))
-    # A copy of the files needs two checkpoints: cheaper in memory, dearer on a disk.
-    yield f"TEMPLATE {name} STRATEGY {'file_copy' if memory else 'wal_log'}"
+    yield copy_of(name, memory)
     run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def copy_of(name: str, memory: Path | None) -> str:
+    """What follows ``CREATE DATABASE name`` for a copy of another."""
+    # To copy files takes two checkpoints: cheaper in memory, dearer on a disk.
+    return f"TEMPLATE {name} STRATEGY {'file_copy' if memory else 'wal_log'}"
 
 
 def run_sql(url: str, statement: str) -> None:

@@ -4,10 +4,12 @@ Under the generic plan, as the server's own sessions make it, and right after a 
 organisation that owns everything, and for one that owns half of the Tasks and sees half of everything.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,6 +23,7 @@ from app.store import looks
 from app.store.search import render_returning, render_search, search_resources
 from app.store.statements import audience_parameter, read_statement, shape
 from bench.load import HOSPITAL, PARTNERS, load_tasks
+from tests.conftest import copy_of, name_database, run_sql, swap_database
 
 HALF = PARTNERS[0]
 """It owns half of all Tasks."""
@@ -112,12 +115,22 @@ def check_plan(query: str, plan: dict[str, Any], most: int) -> list[object]:
     return [(query, scanned, rows)] if scanned or rows > most else []
 
 
-@pytest.fixture
-async def loaded(pool: asyncpg.Pool) -> asyncpg.Pool:
+@pytest.fixture(scope="module")
+def template(postgres_url: str, template: str, memory: Path | None) -> Iterator[str]:
     """A bulk load, and no statistics of it."""
-    async with pool.acquire() as connection:
+    name = name_database("loaded")
+    run_sql(postgres_url, f"CREATE DATABASE {name} {template}")
+    asyncio.run(load(swap_database(postgres_url, name)))
+    yield copy_of(name, memory)
+    run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def load(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
         await load_tasks(connection, TASKS)
-    return pool
+    finally:
+        await connection.close()
 
 
 def parse(query: str) -> SearchPlan:
@@ -130,11 +143,11 @@ async def explain_search(pool: asyncpg.Pool, query: str, organization: str) -> d
     return await explain(pool, *render_search(parse(query), Scope((organization,))))
 
 
-async def test_hot_queries_go_by_their_index(loaded: asyncpg.Pool) -> None:
+async def test_hot_queries_go_by_their_index(pool: asyncpg.Pool) -> None:
     wrong = []
     for organization in (HALF, HOSPITAL):
         for query, index, most in HOT:
-            plan = await explain_search(loaded, query, organization)
+            plan = await explain_search(pool, query, organization)
             wrong += check_plan(query, plan, most)
             if index not in {each.get("Index Name") for each in walk_plan(plan)}:
                 wrong.append((query, index))
@@ -142,26 +155,26 @@ async def test_hot_queries_go_by_their_index(loaded: asyncpg.Pool) -> None:
 
 
 async def test_what_many_match_reads_no_more_than_a_page_needs(
-    loaded: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(looks, "FEW", 100)
     wrong = []
     for organization in (HALF, HOSPITAL):
         for query, most in WIDE:
-            wrong += check_plan(query, await explain_search(loaded, query, organization), most)
+            wrong += check_plan(query, await explain_search(pool, query, organization), most)
     assert not wrong, "\n".join(map(str, wrong))
 
 
-async def test_a_later_page_begins_where_the_index_does(loaded: asyncpg.Pool) -> None:
+async def test_a_later_page_begins_where_the_index_does(pool: asyncpg.Pool) -> None:
     wrong = []
     for query, _, most in HOT:
         plan = parse(query)
         for _ in range(2):
-            async with loaded.acquire() as connection:
+            async with pool.acquire() as connection:
                 page = await search_resources(connection, Scope((HALF,)), plan, 0)
             if page.following:
                 plan = replace(plan, cursor=page.following)
-        wrong += check_plan(query, await explain(loaded, *render_search(plan, Scope((HALF,)))), most)
+        wrong += check_plan(query, await explain(pool, *render_search(plan, Scope((HALF,)))), most)
     assert not wrong, "\n".join(map(str, wrong))
 
 
@@ -172,17 +185,17 @@ RETURNING = (
 )
 
 
-async def test_what_refers_to_a_match_is_found_by_its_index(loaded: asyncpg.Pool) -> None:
+async def test_what_refers_to_a_match_is_found_by_its_index(pool: asyncpg.Pool) -> None:
     wrong = []
     for query, reference in RETURNING:
         statement, values = render_returning(parse(query), Scope((HALF,)), [reference], 50)
-        wrong += check_plan(query, await explain(loaded, statement, values), 250)
+        wrong += check_plan(query, await explain(pool, statement, values), 250)
     assert not wrong, "\n".join(map(str, wrong))
 
 
-async def test_a_read_goes_by_its_key(loaded: asyncpg.Pool) -> None:
+async def test_a_read_goes_by_its_key(pool: asyncpg.Pool) -> None:
     scope = Scope((HALF,))
-    told = await explain(loaded, read_statement("Task", shape(scope)), ["bench-task-1", audience_parameter(scope)])
+    told = await explain(pool, read_statement("Task", shape(scope)), ["bench-task-1", audience_parameter(scope)])
     assert [each.get("Index Name") for each in walk_plan(told)] == ["task_pkey"]
     assert count_rows(told) == 1
 
@@ -205,16 +218,16 @@ WHERE task.id = number AND n % 2 = 0
         f"{POOL}&_lastUpdated=gt2025-12-01&_count=10",
     ],
 )
-async def test_the_pools_poll_reads_no_more_than_what_is_unassigned(loaded: asyncpg.Pool, query: str) -> None:
-    async with loaded.acquire() as connection:
+async def test_the_pools_poll_reads_no_more_than_what_is_unassigned(pool: asyncpg.Pool, query: str) -> None:
+    async with pool.acquire() as connection:
         await connection.execute(FILL_POOL)
         unassigned = await connection.fetchval("SELECT count(*) FROM task WHERE s_owner IS NULL")
         page = await search_resources(connection, Scope(("helper",)), parse(query), 0)
     assert len(page.matches) == 10
     assert {each.content for each in page.matches} == {"{}"}
-    plan = await explain_search(loaded, query, "helper")
+    plan = await explain_search(pool, query, "helper")
     assert check_plan(query, plan, 2 * unassigned + 100) == []
     assert "task_by_owner_status" in {each.get("Index Name") for each in walk_plan(plan)}
-    strange = await explain_search(loaded, query, "stranger")
+    strange = await explain_search(pool, query, "stranger")
     assert strange["Actual Rows"] == 0
     assert check_plan(query, strange, 2 * unassigned + 100) == []
