@@ -42,7 +42,7 @@ def make_patient(n: int) -> Resource:
     return {
         "resourceType": "Patient",
         "identifier": [{"system": "urn:bench:record", "value": f"R{n:08}"}],
-        "name": [{"use": "official", "family": FAMILIES[n % 10], "given": [GIVEN[n // 40 % 8]]}],
+        "name": [{"use": "official", "family": FAMILIES[n % 10], "given": [GIVEN[n // 4 % 19 % 8]]}],
         "gender": "female" if n % 2 else "male",
         "birthDate": f"20{n % 20:02}-{n % 12 + 1:02}-15",
     }
