@@ -1,18 +1,14 @@
 """`handoff network`: which organisations a coordinator sees, and for which it acts."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
+from app.cli.client import run
 from app.cli.text import moment, table
 from app.core.settings import Settings
 
-if TYPE_CHECKING:
-    from app.interactions.hub import Hub
-
 commands = typer.Typer(no_args_is_help=True, help="Which organisations a coordinator sees, and for which it acts.")
-Result = TypeVar("Result")
 Coordinator = Annotated[str, typer.Option(help="Whose network it is, as Organization/ID.")]
 Member = Annotated[str, typer.Option(help="Who is in it, as Organization/ID.")]
 
@@ -60,10 +56,3 @@ def remove(coordinator: Coordinator, member: Member) -> None:
 
     run(lambda hub: networks.remove_membership(hub, OPERATOR, coordinator, member))
     typer.echo(f"{member} is out of the network of {coordinator}.")
-
-
-def run(work: "Callable[[Hub], Awaitable[Result]]") -> "Result":
-    """What ``work`` answers, on the operator's database."""
-    from app.interactions.command import run_command
-
-    return run_command(Settings(), work)

@@ -56,8 +56,8 @@ class Sender:
         channel = self.channel_to(claim.url)
         try:
             event = None if claim.content is None else tell_event(claim, version, scope, claim.content)
-            facts = tell_reason(claim, version, scope) if claim.reason_text else claim.facts
-            message = channel.build(replace(claim, facts=facts), event)
+            told = replace(claim, facts=tell_reason(claim, version, scope)) if claim.reason_text else claim
+            message = channel.build(told, event)
         except HandoffError as error:
             return judge_silence(error.diagnostics, claim.attempts, self.schedule, 0, reached=None)
         except (ValueError, TypeError, KeyError) as error:

@@ -15,7 +15,7 @@ from app.core.errors import Invalid, NotFound
 from app.core.outbound_url import find_fault
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.interactions.operate import ensure_organization
+from app.interactions.operate import ensure_organization, read_organization
 from app.interactions.read import reading
 
 Result = TypeVar("Result")
@@ -65,9 +65,7 @@ async def register(hub: Hub, caller: Caller, new: NewClient) -> bool:
     Raises Forbidden, Invalid for what is malformed or a URL that may not be asked, Conflict for a name that is taken.
     """
     check_operator(caller)
-    kind, _, organization = new.organization.partition("/")
-    if kind != "Organization" or not organization:
-        raise Invalid(f"{new.organization!r} is not Organization/ID", ("organization",))
+    organization = read_organization(new.organization)
     if new.jwks_url is not None:
         check_jwks_url(new.jwks_url, hub.settings)
 

@@ -7,7 +7,7 @@ from app.audit.access import note_interaction_of
 from app.core.caller import Caller
 from app.core.errors import Invalid
 from app.interactions.hub import Hub
-from app.interactions.operate import act_for
+from app.interactions.operate import act_for, read_organization
 from app.interactions.read import read_resource, reading
 
 
@@ -24,7 +24,7 @@ async def put_membership(hub: Hub, caller: Caller, coordinator: str, member: str
     Raises Forbidden, Invalid, NotFound for an organisation that there is not.
     """
     check_operator(caller)
-    ids = (read_id(coordinator, "coordinator"), read_id(member, "member"))
+    ids = (read_organization(coordinator, "coordinator"), read_organization(member, "member"))
     if ids[0] == ids[1]:
         raise Invalid("An organisation needs no network to see what is its own", ("member",))
     for each in ids:
@@ -38,15 +38,7 @@ async def put_membership(hub: Hub, caller: Caller, coordinator: str, member: str
 async def remove_membership(hub: Hub, caller: Caller, coordinator: str, member: str) -> None:
     """Takes an organisation out of a network, within 5 s. Raises Forbidden, Invalid, NotFound."""
     check_operator(caller)
-    ids = (read_id(coordinator, "coordinator"), read_id(member, "member"))
+    ids = (read_organization(coordinator, "coordinator"), read_organization(member, "member"))
     async with reading(hub, caller) as (connection, _):
         await registry.delete_membership(connection, *ids)
     note_interaction_of(" ".join(ids))
-
-
-def read_id(reference: str, where: str) -> str:
-    """The id of ``Organization/ID``. Raises Invalid."""
-    kind, _, found = reference.partition("/")
-    if kind != "Organization" or not found:
-        raise Invalid(f"{reference!r} is not Organization/ID", (where,))
-    return found

@@ -37,11 +37,17 @@ async def put_missing(hub: Hub, organization: str, resource: dict[str, Any]) -> 
     return True
 
 
-async def ensure_organization(hub: Hub, reference: str, name: str) -> bool:
-    """Makes ``Organization/ID`` where it is missing; whether it was. Raises Invalid for another reference."""
+def read_organization(reference: str, where: str = "organization") -> str:
+    """The id of ``Organization/ID``, which stands ``where`` is told. Raises Invalid for another reference."""
     kind, _, organization = reference.partition("/")
     if kind != "Organization" or not organization:
-        raise Invalid(f"{reference!r} is not Organization/ID")
+        raise Invalid(f"{reference!r} is not Organization/ID", (where,))
+    return organization
+
+
+async def ensure_organization(hub: Hub, reference: str, name: str) -> bool:
+    """Makes ``Organization/ID`` where it is missing; whether it was. Raises Invalid for another reference."""
+    organization = read_organization(reference)
     resource = {"resourceType": "Organization", "id": organization, "active": True, "name": name}
     return await put_missing(hub, organization, resource)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.access.clients import hold_client
 from app.access.interaction_rules import authorize, hears_of_network
 from app.core.caller import Caller
-from app.core.errors import Conflict, Forbidden, Invalid
+from app.core.errors import Conflict, Forbidden
 from app.core.ids import new_id
 from app.delivery.overview import WebhookState
 from app.delivery.topics import BY_NAME, check_topics
@@ -21,7 +21,7 @@ from app.delivery.webhooks import (
 )
 from app.interactions.deliveries import find_state
 from app.interactions.hub import Hub
-from app.interactions.operate import act_for
+from app.interactions.operate import act_for, read_organization
 from app.interactions.read import read_resource
 from app.interactions.unit import SYSTEM, Unit, run_unit
 from app.interactions.versions import insert_version
@@ -48,9 +48,7 @@ async def add_webhook(
     or event not allowed, BusinessRule beyond the most of one organisation.
     """
     authorize(caller, "create", "Subscription")
-    kind, _, owner = organization.partition("/")
-    if kind != "Organization" or not owner:
-        raise Invalid(f"{organization!r} is not Organization/ID", ("organization",))
+    owner = read_organization(organization)
     if caller.role != "admin" and owner != caller.organization:
         raise Forbidden(f"A client of role {caller.role} registers webhooks of its own organisation")
     topics = check_topics(events, reason_text=reason_text)

@@ -44,13 +44,29 @@ def render_conditions(plan: SearchPlan, scope: Scope, mark: datetime | None, bin
     return conditions
 
 
-@lru_cache(maxsize=1_000)
+KEPT = 1_000
+"""How many rendered searches are kept, and how many letters a query may have to be among them."""
+
+
 def render_search(plan: SearchPlan, scope: Scope, mark: datetime | None = None) -> tuple[str, tuple[object, ...]]:
     """The statement and its parameters; the same shape of query gives the same, prepared, text.
 
     After the columns of ``row_columns`` come the values of the order's parameters, then the included references.
-    Who polls asks the same again and again: the last ones are kept.
+    Who polls asks the same again and again: the last ones are kept, but for what comes once (a later page, a mark),
+    and what is long, for a form may hold a megabyte.
     """
+    once = mark is not None or plan.cursor is not None
+    if once or sum(len(value) for _, value in plan.self_query) > KEPT:
+        return render(plan, scope, mark)
+    return render_kept(plan, scope)
+
+
+@lru_cache(maxsize=KEPT)
+def render_kept(plan: SearchPlan, scope: Scope) -> tuple[str, tuple[object, ...]]:
+    return render(plan, scope, None)
+
+
+def render(plan: SearchPlan, scope: Scope, mark: datetime | None) -> tuple[str, tuple[object, ...]]:
     binder = Binder([audience_parameter(scope)])
     conditions = render_conditions(plan, scope, mark, binder)
     keys = render_keys(plan.type, plan.sort)

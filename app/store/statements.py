@@ -68,7 +68,7 @@ def is_of_network(resource_type: str) -> bool:
 def is_labelled(resource_type: str) -> str:
     """Whether the row ``r``, or what it was before it was deleted, is labelled: as ``app.fhir.labels`` tells it.
 
-    What a resource contains bears no label (dom-5).
+    What a resource contains bears no label (dom-5). A deleted one whose versions were not kept is taken for labelled.
     """
     before = (
         "CASE WHEN r.deleted THEN (SELECT h.content FROM resource_history h "
@@ -77,10 +77,9 @@ def is_labelled(resource_type: str) -> str:
     labels = ", ".join(f"('{system}', '{code}')" for system, code in sorted(LABELS))
     # Not as jsonb, whose numbers end somewhere. CASE: what is not labelled is not parsed.
     return (
-        "EXISTS (SELECT 1 FROM (SELECT CASE WHEN strpos(was, '\"security\"') > 0 THEN "
-        f"was::json #> '{{meta,security}}' END FROM (SELECT {before}) version(was)) found(labels) "
-        "CROSS JOIN LATERAL json_array_elements(labels) label "
-        f"WHERE (label ->> 'system', label ->> 'code') IN ({labels}))"
+        "(SELECT was IS NULL OR EXISTS (SELECT 1 FROM json_array_elements("
+        "CASE WHEN strpos(was, '\"security\"') > 0 THEN was::json #> '{meta,security}' END) label "
+        f"WHERE (label ->> 'system', label ->> 'code') IN ({labels})) FROM (SELECT {before}) version(was))"
     )
 
 

@@ -13,11 +13,6 @@ BREAK = {"X_Break_Glass_Reason": WHY}
 
 
 @pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
-
-
-@pytest.fixture
 async def emergency(world: World) -> Caller:
     """A client with the right."""
     return await world.caller("emergency", scopes=f"{EVERYTHING} break-glass")

@@ -1,12 +1,13 @@
 """A coordinator's network: what it sees, what it does for its members, who is told, and what stays hidden."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
+from app.store.history_retention import delete_versions
 from tests.api import Caller, Resource, World
-from tests.integration.delivery.conftest import receiver  # noqa: F401 -- a fixture
 from tests.integration.delivery.receiver import Receiver
 from tests.integration.delivery.test_classic import look
 from tests.integration.delivery.test_delivery import delivering
@@ -31,44 +32,29 @@ HOSPITAL: Resource = {"reference": "Organization/hospital"}
 
 
 @pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
-
-
-@pytest.fixture
-async def ngo(world: World) -> Caller:
-    return await world.caller("ngo", "provider")
-
-
-@pytest.fixture
 async def coordinator(world: World) -> Caller:
     return await world.caller("network", "coordinator")
 
 
 @pytest.fixture
-async def operator(world: World) -> Caller:
-    return await world.caller("operator", "admin")
-
-
-@pytest.fixture
-async def acting(world: World, coordinator: Caller, hospital: Caller, operator: Caller) -> Caller:
+async def acting(world: World, coordinator: Caller, hospital: Caller, admin: Caller) -> Caller:
     """The coordinator, who acts for the hospital."""
-    await join(world, operator, "hospital", "acts")
+    await join(world, admin, "hospital", "acts")
     return coordinator
 
 
-async def join(world: World, operator: Caller, member: str, may: str) -> None:
+async def join(world: World, admin: Caller, member: str, may: str) -> None:
     """Takes an organisation into the network; five seconds pass."""
     body = {"coordinator": NETWORK, "member": f"Organization/{member}", "may": may}
-    answer = await operator.http.put("/admin/networks", json=body)
+    answer = await admin.http.put("/admin/networks", json=body)
     assert answer.status_code == 200, answer.text
     pass_time(world)
 
 
-async def leave(world: World, operator: Caller, member: str) -> None:
+async def leave(world: World, admin: Caller, member: str) -> None:
     """Takes it out again."""
     named = {"coordinator": NETWORK, "member": f"Organization/{member}"}
-    assert (await operator.http.delete("/admin/networks", params=named)).status_code == 204
+    assert (await admin.http.delete("/admin/networks", params=named)).status_code == 204
     pass_time(world)
 
 
@@ -82,31 +68,31 @@ async def see(caller: Caller, *references: str) -> list[str]:
 
 
 async def test_it_sees_its_members_referrals_and_no_others(
-    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, operator: Caller
+    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, admin: Caller
 ) -> None:
     """As who asks, and as who is asked; a former member's things are gone from its eyes, old and new."""
     referral = await refer(hospital)
     elsewhere = await refer(await world.caller("elsewhere"), requester={"reference": "Organization/elsewhere"})
     assert await see(coordinator, *referral, *elsewhere) == []
-    await join(world, operator, "hospital", "sees")
+    await join(world, admin, "hospital", "sees")
     assert await see(coordinator, *referral, *elsewhere) == list(referral)
     assert await coordinator.find("Task?_total=accurate") == [referral[2]]
     assert (await coordinator.get("/Task?_summary=count")).json()["total"] == 1
     included = await coordinator.find("Task?_include=Task:patient&_include=Task:focus")
     assert set(included) == set(referral)
     assert (await coordinator.get(f"/{referral[2]}/_history/1")).status_code == 200
-    await leave(world, operator, "hospital")
+    await leave(world, admin, "hospital")
     assert await see(coordinator, *referral, *(await refer(hospital))) == []
-    await join(world, operator, "ngo", "sees")
+    await join(world, admin, "ngo", "sees")
     assert await see(coordinator, *referral) == list(referral)
 
 
 async def test_members_do_not_see_each_other_through_it(
-    world: World, hospital: Caller, coordinator: Caller, operator: Caller
+    world: World, hospital: Caller, coordinator: Caller, admin: Caller
 ) -> None:
     other = await world.caller("clinic")
     for each in ("hospital", "clinic"):
-        await join(world, operator, each, "acts")
+        await join(world, admin, each, "acts")
     mine = reference(await hospital.create(patient()))
     theirs = reference(await other.create(patient()))
     own = reference(await coordinator.create(patient()))
@@ -116,19 +102,19 @@ async def test_members_do_not_see_each_other_through_it(
 
 
 @pytest.mark.parametrize("role", ["referrer", "provider"])
-async def test_it_takes_the_role_of_a_coordinator(world: World, hospital: Caller, operator: Caller, role: str) -> None:
+async def test_it_takes_the_role_of_a_coordinator(world: World, hospital: Caller, admin: Caller, role: str) -> None:
     await refer(hospital)
     await world.organization("network")
-    await join(world, operator, "hospital", "acts")
+    await join(world, admin, "hospital", "acts")
     assert await (await world.caller("network", role)).find("Task") == []
     assert len(await (await world.caller("network", "coordinator")).find("Task")) == 1
 
 
 async def test_who_sees_alone_changes_nothing(
-    world: World, hospital: Caller, coordinator: Caller, operator: Caller
+    world: World, hospital: Caller, coordinator: Caller, admin: Caller
 ) -> None:
     who, asked, tasked = await refer(hospital)
-    await join(world, operator, "hospital", "sees")
+    await join(world, admin, "hospital", "sees")
     refused(await move(coordinator, tasked, "cancelled"), 403, "forbidden")
     found = await coordinator.read(who)
     refused(await coordinator.update({**found, "gender": "female"}), 403, "forbidden")
@@ -139,7 +125,7 @@ async def test_who_sees_alone_changes_nothing(
 
 
 async def test_it_refers_on_behalf_of_a_member(
-    world: World, hospital: Caller, ngo: Caller, acting: Caller, operator: Caller
+    world: World, hospital: Caller, ngo: Caller, acting: Caller, admin: Caller
 ) -> None:
     """What it names as the hospital's is the hospital's, and the ngo gets its package; the trail says who did it."""
     who = await acting.create(patient(managingOrganization=HOSPITAL))
@@ -162,10 +148,10 @@ async def test_it_refers_on_behalf_of_a_member(
     assert len(agents) == 2
     for agent in agents:
         assert (agent["who"], agent["onBehalfOf"]) == ({"reference": NETWORK}, HOSPITAL)
-    await check_trail(world, operator, names[3])
+    await check_trail(world, admin, names[3])
 
 
-async def check_trail(world: World, operator: Caller, tasked: str) -> None:
+async def check_trail(world: World, admin: Caller, tasked: str) -> None:
     rows = await world.pool.fetch(
         "SELECT organization, acting_for, interaction FROM audit WHERE type || '/' || resource_id = $1 "
         "AND interaction IN ('create', 'update') ORDER BY id",
@@ -176,7 +162,7 @@ async def check_trail(world: World, operator: Caller, tasked: str) -> None:
         ("ngo", None, "update"),
         ("network", "hospital", "update"),
     ]
-    [event] = (await operator.get(f"/AuditEvent?entity={tasked}&action=C")).json()["entry"]
+    [event] = (await admin.get(f"/AuditEvent?entity={tasked}&action=C")).json()["entry"]
     who = [each["who"].get("reference") for each in event["resource"]["agent"]]
     assert who[1:3] == [NETWORK, "Organization/hospital"]
 
@@ -210,10 +196,10 @@ async def test_a_transaction_on_behalf_of_a_member(hospital: Caller, ngo: Caller
 
 
 async def test_it_answers_for_a_member_that_was_asked(
-    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, operator: Caller
+    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, admin: Caller
 ) -> None:
     who, _, tasked = await refer(hospital)
-    await join(world, operator, "ngo", "acts")
+    await join(world, admin, "ngo", "acts")
     assert (await move(coordinator, tasked, "accepted")).status_code == 200
     noted = {
         "resourceType": "Observation",
@@ -230,9 +216,9 @@ async def test_it_answers_for_a_member_that_was_asked(
     assert issue["expression"] == ["Task.description"]
 
 
-async def test_for_whom_it_does_not_act_it_does_not_ask(world: World, acting: Caller, operator: Caller) -> None:
+async def test_for_whom_it_does_not_act_it_does_not_ask(world: World, acting: Caller, admin: Caller) -> None:
     await world.organization("clinic")
-    await join(world, operator, "clinic", "sees")
+    await join(world, admin, "clinic", "sees")
     who = reference(await acting.create(patient(managingOrganization=HOSPITAL)))
     asked = reference(await acting.create(service_request(who)))
     for each in ("clinic", "operator"):
@@ -241,9 +227,9 @@ async def test_for_whom_it_does_not_act_it_does_not_ask(world: World, acting: Ca
         assert issue["expression"] == ["Task.requester"]
 
 
-async def test_the_directory_of_its_members(world: World, acting: Caller, operator: Caller, hospital: Caller) -> None:
+async def test_the_directory_of_its_members(world: World, acting: Caller, admin: Caller, hospital: Caller) -> None:
     await world.organization("clinic")
-    await join(world, operator, "clinic", "sees")
+    await join(world, admin, "clinic", "sees")
     await world.organization("elsewhere")
     for each in ("hospital", "clinic"):
         found = await acting.read(f"Organization/{each}")
@@ -280,11 +266,11 @@ async def prepare_labelled(hospital: Caller, owner: str = "ngo") -> list[str]:
 
 @pytest.mark.parametrize("member", ["hospital", "ngo"])
 async def test_what_is_labelled_reaches_only_whom_the_consent_names(
-    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, operator: Caller, member: str
+    world: World, hospital: Caller, ngo: Caller, coordinator: Caller, admin: Caller, member: str
 ) -> None:
     referral = await prepare_labelled(hospital)
     assert await see(ngo, *referral) == referral
-    await join(world, operator, member, "acts")
+    await join(world, admin, member, "acts")
     assert await see(coordinator, *referral) == []
     for each in ("Task", "ServiceRequest", "Patient"):
         assert (await coordinator.get(f"/{each}?_total=accurate")).json()["total"] == 0
@@ -295,6 +281,18 @@ async def test_what_is_labelled_reaches_only_whom_the_consent_names(
     assert (await coordinator.get(f"/{referral[1]}")).status_code == 404
     for path in (f"/{referral[1]}/_history", f"/{referral[1]}/_history/1"):
         assert (await coordinator.get(path)).status_code == 404
+
+
+async def test_a_label_outlives_the_versions_that_had_it(world: World, hospital: Caller, acting: Caller) -> None:
+    """Of a deletion whose versions were not kept nobody can tell what it was: it is taken for labelled."""
+    labelled = reference(await hospital.create(patient(meta=VIOLENCE)))
+    plain = reference(await hospital.create(patient()))
+    for each in (labelled, plain):
+        assert (await hospital.send("DELETE", f"/{each}")).status_code == 204
+    assert [(await acting.get(f"/{each}")).status_code for each in (labelled, plain)] == [404, 410]
+    assert await delete_versions(world.pool, 0, asyncio.Event()) >= 2
+    assert [(await acting.get(f"/{each}")).status_code for each in (labelled, plain)] == [404, 404]
+    assert (await hospital.get(f"/{labelled}")).status_code == 410
 
 
 async def test_named_by_the_consent_it_sees(hospital: Caller, coordinator: Caller) -> None:
@@ -356,8 +354,8 @@ async def test_its_webhooks_hear_of_the_network(
     hospital: Caller,
     ngo: Caller,
     acting: Caller,
-    operator: Caller,
-    receiver: Receiver,  # noqa: F811 -- the fixture
+    admin: Caller,
+    receiver: Receiver,
 ) -> None:
     body = {"url": f"{receiver.url}/compact", "events": ["referral-status-changed"]}
     assert (await acting.http.post("/admin/webhooks", json=body)).status_code == 201
@@ -400,13 +398,11 @@ async def test_its_webhooks_hear_of_the_network(
     assert told == {("compact", seen[2]), ("topic", seen[2]), ("topic", seen[0]), ("search", seen[0])}
     receiver.requests.clear()
     assert (await move(ngo, seen[2], "accepted")).status_code == 200
-    await leave(world, operator, "hospital")
+    await leave(world, admin, "hospital")
     assert await tell() == set()
 
 
-async def test_the_subscriptions_of_its_members(
-    world: World, hospital: Caller, acting: Caller, operator: Caller
-) -> None:
+async def test_the_subscriptions_of_its_members(world: World, hospital: Caller, acting: Caller, admin: Caller) -> None:
     """It sees and steers them; where they lead and under which secret is the member's own."""
     made = (
         await hospital.http.post(
@@ -427,7 +423,7 @@ async def test_the_subscriptions_of_its_members(
     assert (await acting.http.delete(address)).status_code == 404
     body = {"url": "https://ehr.example/", "events": ["task-assigned"], "organization": "Organization/hospital"}
     assert (await acting.http.post("/admin/webhooks", json=body)).status_code == 403
-    await leave(world, operator, "hospital")
+    await leave(world, admin, "hospital")
     assert (await acting.http.get("/admin/webhooks")).json()["webhooks"] == []
     assert (await acting.http.get(address)).status_code == 404
 
@@ -453,7 +449,7 @@ async def test_dead_letters_about_what_is_labelled_stay_the_members(
 
 
 async def test_a_poll_is_told_anew_when_the_network_changes(
-    world: World, hospital: Caller, acting: Caller, operator: Caller
+    world: World, hospital: Caller, acting: Caller, admin: Caller
 ) -> None:
     await refer(hospital)
     path = "/Task?_lastUpdated=gt1970-01-01"
@@ -464,13 +460,13 @@ async def test_a_poll_is_told_anew_when_the_network_changes(
     first = await poll()
     assert len(first.json()["entry"]) == 1
     assert (await poll(If_None_Match=first.headers["etag"])).status_code == 304
-    await leave(world, operator, "hospital")
+    await leave(world, admin, "hospital")
     second = await poll(If_None_Match=first.headers["etag"])
     assert (second.status_code, "entry" in second.json()) == (200, False)
 
 
 async def test_the_register_is_the_operators(
-    world: World, hospital: Caller, coordinator: Caller, operator: Caller
+    world: World, hospital: Caller, coordinator: Caller, admin: Caller
 ) -> None:
     body = {"coordinator": NETWORK, "member": "Organization/hospital", "may": "sees"}
     named: Any = {name: body[name] for name in ("coordinator", "member")}
@@ -478,10 +474,10 @@ async def test_the_register_is_the_operators(
         assert (await caller.http.put("/admin/networks", json=body)).status_code == 403
         assert (await caller.http.get("/admin/networks")).status_code == 403
         assert (await caller.http.delete("/admin/networks", params=named)).status_code == 403
-    made = (await operator.http.put("/admin/networks", json=body)).json()
+    made = (await admin.http.put("/admin/networks", json=body)).json()
     assert {**body, "since": made["since"]} == made
-    changed = (await operator.http.put("/admin/networks", json={**body, "may": "acts"})).json()
-    assert (await operator.http.get("/admin/networks")).json() == {"members": [changed]}
+    changed = (await admin.http.put("/admin/networks", json={**body, "may": "acts"})).json()
+    assert (await admin.http.get("/admin/networks")).json() == {"members": [changed]}
     assert changed == {**made, "may": "acts"}
     for wrong, status in (
         ({**body, "member": "Organization/nowhere"}, 404),
@@ -490,10 +486,10 @@ async def test_the_register_is_the_operators(
         ({**body, "member": "Patient/x"}, 400),
         (named, 400),
     ):
-        assert (await operator.http.put("/admin/networks", json=wrong)).status_code == status, wrong
-    assert (await operator.http.delete("/admin/networks", params=named)).status_code == 204
-    assert (await operator.http.delete("/admin/networks", params=named)).status_code == 404
-    assert (await operator.http.delete("/admin/networks", params={"member": NETWORK})).status_code == 400
+        assert (await admin.http.put("/admin/networks", json=wrong)).status_code == status, wrong
+    assert (await admin.http.delete("/admin/networks", params=named)).status_code == 204
+    assert (await admin.http.delete("/admin/networks", params=named)).status_code == 404
+    assert (await admin.http.delete("/admin/networks", params={"member": NETWORK})).status_code == 400
     rows = await world.pool.fetch(
         "SELECT interaction FROM audit WHERE interaction LIKE '%network hospital%' ORDER BY id"
     )

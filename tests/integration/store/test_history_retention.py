@@ -18,11 +18,6 @@ __all__ = ["attempt", "handoff"]
 OBSERVATION: Resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
 
 
-@pytest.fixture
-async def hospital(world: World) -> Caller:
-    return await world.caller("hospital")
-
-
 async def age(pool: asyncpg.Pool, about: str, *days: int) -> None:
     """Each version of a resource was written so many days ago, the first one first."""
     name, _, resource_id = about.partition("/")

@@ -1,8 +1,11 @@
-"""The organisations that the tests of the interactions are about."""
+"""Who is in the tests: a hospital that refers, a partner, a stranger, the operator; and the endpoint of deliveries."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.api import Caller, World
+from tests.integration.delivery.receiver import Receiver, open_receiver
 
 
 @pytest.fixture
@@ -24,3 +27,9 @@ async def stranger(world: World) -> Caller:
 @pytest.fixture
 async def admin(world: World) -> Caller:
     return await world.caller("operator", "admin")
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with open_receiver() as opened:
+        yield opened
