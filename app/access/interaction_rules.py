@@ -33,6 +33,7 @@ SERVICE_RECORDS = frozenset(
 PROVENANCE = frozenset({"Provenance"})
 """Written once, by the server or by who vouches for an import; nobody changes or removes it."""
 
+SUB_REFERRALS = frozenset({"ServiceRequest", "Task"})
 SUBSCRIPTIONS = frozenset({"Subscription"})
 OWN = DIRECTORY | REFERRALS | CLINICAL | SUPPORTING | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT
 FULL: Mapping[Letter, frozenset[str]] = {"c": OWN | PROVENANCE, "u": OWN, "d": OWN}
@@ -41,11 +42,11 @@ MAY_WRITE: Mapping[Role, Mapping[Letter, frozenset[str]]] = {
     "referrer": FULL,
     "coordinator": FULL,
     "admin": FULL,
-    # A sub-referral needs the requester's leave or a Consent, which nothing weighs yet: a partner creates no
-    # ServiceRequest or Task. A partner that also refers registers a second client, as referrer.
+    # A partner's ServiceRequest and Task pass on what it was given, and nothing else: a partner that also refers
+    # registers a second client, as referrer.
     "provider": {
-        "c": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT,
-        "u": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT | {"Task"},
+        "c": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT | SUB_REFERRALS,
+        "u": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT | SUB_REFERRALS,
         "d": DIRECTORY | SERVICE_RECORDS | SUBSCRIPTIONS | CONTENT,
     },
 }

@@ -201,6 +201,13 @@ class Settings(BaseSettings):
         le=36_500,
         description="Days for which the owner of a completed or failed Task goes on reading what the Task shared.",
     )
+    sub_referral_levels: int = Field(
+        default=2,
+        ge=0,
+        le=8,
+        description="How often a referral may be passed on: 1 by the organisation that it was sent to, 2 by the next "
+        "one too; 0 means not at all.",
+    )
     smtp_host: str | None = Field(
         default=None,
         description="The mail server that takes notifications by e-mail; without it the channel is not offered.",

@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from app.access.organizations import resolve_organization
+from app.access.redisclosure import DEMANDING, list_policies
 from app.core.errors import BusinessRule, Issue
 from app.fhir.element_access import objects
 from app.fhir.labels import read_labels
 from app.interactions.links import local_key, read_content
+from app.interactions.loans import Loan, find_loan
 from app.interactions.unit import Unit
 from app.referral.consent import SILENT, Verdict, name_patient, weigh_consents
 from app.referral.provision import Question, find_next_change, name_actor, read_purposes, walk_rules
 from app.store.grounds import Ground
-from app.store.rows import Key
+from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
 
@@ -33,7 +35,9 @@ class Weigher:
     """Weighs what one Task shares with one organisation; None where it has no owner yet.
 
     ``refusals`` are the reasons why something may not be shared; ``denied`` is what a Consent forbids, where for other
-    things one is only missing. ``disclosed`` is False where the patient's own organisation keeps the work.
+    things one is only missing. ``disclosed`` is False where the patient's own organisation keeps the work. With a
+    ``loan`` the Task passes on what another organisation gave: that one's Consents are weighed too, and alone for what
+    is its own.
     """
 
     unit: Unit
@@ -41,7 +45,8 @@ class Weigher:
     owner_org: str
     recipient: str | None
     disclosed: bool = True
-    consents: dict[str, Consents] = field(default_factory=dict)
+    loan: Loan | None = None
+    consents: dict[tuple[str, str], Consents] = field(default_factory=dict)
     permitted: set[str] = field(default_factory=set)
     refusals: list[Issue] = field(default_factory=list)
     denied: set[Key] = field(default_factory=set)
@@ -51,35 +56,63 @@ class Weigher:
         key = local_key(name_patient(content) or name_patient(self.task), self.unit.hub.base_url)
         return key[1] if key and key[0] == "Patient" else ""
 
-    async def read_consents(self, patient: str) -> Consents:
-        """The Consents about a patient, held still until the transaction ends."""
-        if patient not in self.consents:
-            at, rows = await self.unit.session.find_consents(patient, self.owner_org)
-            resources = [read_content(row) for row in rows]
-            self.consents[patient] = Consents(at, resources, await resolve_actors(self.unit, resources))
-        return self.consents[patient]
+    def offers(self, stored: Stored) -> bool:
+        """Whether a resource is for the Task to share at all: its organisation's own, or lent to it."""
+        return stored.owner_org == self.owner_org or (self.loan is not None and self.loan.offers(stored))
 
-    async def weigh(self, content: Resource) -> Verdict:
+    def lends(self, owner_org: str) -> bool:
+        """Whether what this organisation owns is in the package only as long as it is lent."""
+        return self.loan is not None and owner_org == self.loan.requester
+
+    def list_keepers(self, owner_org: str | None) -> tuple[str, ...]:
+        """The organisations whose Consents are weighed for what ``owner_org`` owns; the Task's own where it is None."""
+        if self.loan is None:
+            return (self.owner_org,)
+        lender = self.loan.requester
+        return (lender,) if owner_org == lender else (self.owner_org, lender)
+
+    @property
+    def purposes(self) -> frozenset[str]:
+        """What it is shared for: passed on, for what it was given too."""
+        own = read_purposes(self.task)
+        return own | self.loan.purposes if self.loan else own
+
+    async def read_consents(self, patient: str, keeper: str) -> Consents:
+        """The Consents about a patient that an organisation keeps, held still until the transaction ends."""
+        key = (patient, keeper)
+        if key not in self.consents:
+            at, rows = await self.unit.session.find_consents(patient, keeper)
+            resources = [read_content(row) for row in rows]
+            self.consents[key] = Consents(at, resources, await resolve_actors(self.unit, resources))
+        return self.consents[key]
+
+    async def weigh(self, content: Resource, owner_org: str | None = None) -> Verdict:
         """The verdict on one resource."""
         patient = self.find_patient(content)
-        known = await self.read_consents(patient)
-        if not known.resources:
+        known = [await self.read_consents(patient, keeper) for keeper in self.list_keepers(owner_org)]
+        resources = [each for one in known for each in one.resources]
+        if not resources:
             return SILENT
-        purposes, zone = read_purposes(self.task), self.unit.hub.settings.zone
-        question = Question(content, self.recipient, purposes, known.at, zone, known.who, self.disclosed)
-        verdict = weigh_consents(known.resources, question)
+        at, who = max(one.at for one in known), {key: org for one in known for key, org in one.who.items()}
+        zone = self.unit.hub.settings.zone
+        question = Question(content, self.recipient, self.purposes, at, zone, who, self.disclosed)
+        verdict = weigh_consents(resources, question)
         if verdict.decision == "permit":
             self.permitted.add(patient)
         return verdict
 
-    async def admits(self, content: Resource) -> bool:
-        """Whether a resource may be shared: no Consent forbids it, and one permits what is labelled, by name."""
-        verdict = await self.weigh(content)
+    async def admits(self, content: Resource, owner_org: str | None = None) -> bool:
+        """Whether a resource may be shared: no Consent forbids it, and one permits what is labelled, by name.
+
+        ``owner_org`` is whose it is, the Task's organisation where it is None.
+        """
+        verdict = await self.weigh(content, owner_org)
         if verdict.decision == "deny":
             self.denied.add((content["resourceType"], str(content.get("id"))))
-            self.refuse(f"{verdict.by} forbids {self.describe(content)}")
+            # Which Consents there are is for who keeps them to know.
+            self.refuse(f"{'A Consent' if self.loan else verdict.by} forbids {self.describe(content)}")
             return False
-        labels = read_labels(content) if self.disclosed and self.recipient else None
+        labels = self.read_reasons(content)
         if not labels or (verdict.decision == "permit" and verdict.named):
             return True
         patient = self.find_patient(content)
@@ -90,11 +123,18 @@ class Weigher:
         )
         return False
 
+    def read_reasons(self, content: Resource) -> str:
+        """The labels for which a Consent is needed; to pass a thing on, those too that forbid just that without one."""
+        if not self.disclosed or not self.recipient:
+            return ""
+        refrain = sorted(DEMANDING & list_policies(content)) if self.loan else []
+        return str(read_labels(content)) or ", ".join(refrain)
+
     def describe(self, content: Resource) -> str:
         """What is asked for, in words."""
         if not self.disclosed or self.recipient is None:
             return "this referral"
-        purposes = ", ".join(sorted(read_purposes(self.task)))
+        purposes = ", ".join(sorted(self.purposes))
         return f"sharing {name(content)} with Organization/{self.recipient} for {purposes}"
 
     def refuse(self, diagnostics: str) -> None:
@@ -113,9 +153,13 @@ class Weigher:
     def find_grounds(self) -> list[Ground]:
         """What the package rests on, by what has been weighed."""
         zone = self.unit.hub.settings.zone
+        changes: dict[str, list[datetime]] = {patient: [] for patient, _ in self.consents}
+        for (patient, _), known in self.consents.items():
+            if moment := find_next_change(known.resources, known.at, zone):
+                changes[patient].append(moment)
         return [
-            Ground(patient, patient in self.permitted, find_next_change(known.resources, known.at, zone))
-            for patient, known in sorted(self.consents.items())
+            Ground(patient, patient in self.permitted, min(moments, default=None))
+            for patient, moments in sorted(changes.items())
         ]
 
 
@@ -131,7 +175,13 @@ async def find_weigher(unit: Unit, task_id: str, organization: str) -> Weigher |
     task = (await unit.session.find_rows([("Task", task_id)])).get(("Task", task_id))
     if task is None or task.deleted:
         return None
-    return Weigher(unit, read_content(task), task.owner_org, organization)
+    return await make_weigher(unit, task, read_content(task), organization)
+
+
+async def make_weigher(unit: Unit, row: Stored, task: Resource, recipient: str | None) -> Weigher:
+    """Who weighs what a Task in this state shares with an organisation."""
+    loan = await find_loan(unit, task, row.owner_org, row.referral)
+    return Weigher(unit, task, row.owner_org, recipient, loan=loan)
 
 
 async def resolve_actors(unit: Unit, consents: Iterable[Resource]) -> dict[str, str | None]:

@@ -12,6 +12,7 @@ from app.fhir.moments import write_instant
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.pool import settle_pool, settle_request
 from app.interactions.sharing import reopen_packages, settle_package
+from app.interactions.sub_referrals import place_request, place_task
 from app.interactions.unit import Unit
 from app.interactions.versions import (
     NOWHERE,
@@ -43,14 +44,17 @@ Resource = dict[str, Any]
 async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key, old: Stored | None) -> Placement:
     """The referral of a resource, and whom its requester and owner stand for.
 
-    Raises BusinessRule where Task.requester is not the caller's organisation.
+    Raises BusinessRule where Task.requester is not the caller's organisation, or a referral is not to be passed on so.
     """
     if key[0] not in REFERRAL_TYPES:
         return NOWHERE
     settled = old is not None and not old.deleted and (key[0] == "ServiceRequest" or is_asked_for(old))
-    referral = old.referral if old and settled else find_root(links, resource, key)
+    referral = old.referral if old and settled else None
+    ours = unit.caller.role != "admin"
     if key[0] != "Task":
-        return Placement(referral)
+        if key[0] == "ServiceRequest" and not settled and ours:
+            referral = await place_request(unit, links, resource)
+        return Placement(referral or find_root(links, resource, key))
     if old and old.requester_org and is_asked_for(old):
         # Once asked for, requester and owner stay; until then both may still change.
         requester, assigned = old.requester_org, old.assigned_org
@@ -61,7 +65,9 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     assigned = assigned or await resolve_organization(
         unit.connection, resource.get("owner"), links.all_visible(), unit.hub.base_url
     )
-    return Placement(referral, requester, assigned)
+    if not settled and ours:
+        referral = await place_task(unit, links, resource, key, assigned)
+    return Placement(referral or find_root(links, resource, key), requester, assigned)
 
 
 def find_root(links: Links, resource: Resource, key: Key) -> str:
@@ -137,6 +143,8 @@ async def settle_task(
     """Package, events, and what follows for the ServiceRequest and CarePlan."""
     await settle_package(unit, links, old, before, new, after)
     task = after or before or {}
+    if "partOf" in task:  # whoever it has come to show to hears of it too
+        new = (await unit.session.find_rows([new.key]))[new.key]
     focus = find_own_request(links, new, task)
     service_request = read_content(focus) if focus else None
     by = name_actor(unit)

@@ -6,7 +6,7 @@ from app.core.errors import HandoffError
 from app.interactions.hub import Hub
 from app.interactions.operate import act_for
 from app.interactions.unit import SYSTEM, Unit, run_unit
-from app.interactions.withdrawal import review_package
+from app.interactions.withdrawal import review_package, settle_sub_referrals
 from app.store.grounds import find_due, is_due
 from app.store.read import load_resources
 from app.store.rows import Stored
@@ -40,5 +40,6 @@ async def review_one(hub: Hub, task: Stored, organization: str) -> None:
         await unit.lock_referrals([task.key])
         if await is_due(unit.connection, task.id, organization):
             await review_package(unit, task.id, organization)
+            await settle_sub_referrals(unit, task.referral or task.reference)
 
     await run_unit(hub, act_for(task.owner_org), work)

@@ -1,12 +1,16 @@
 """Opens and closes the package of a Task as it is written (access.md, What a caller sees)."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from app.core.caller import Scope
 from app.core.errors import Issue
 from app.fhir.labels import is_labelled, read_labels
 from app.fhir.registry import TYPES
-from app.interactions.consents import Weigher, find_weigher
+from app.interactions.consents import Weigher, find_weigher, make_weigher
 from app.interactions.links import Links, local_key, read_content
+from app.interactions.loans import Loan, find_loan, read_task
 from app.interactions.unit import Unit
 from app.referral.package import onward_references, package_references
 from app.referral.provision import read_purposes
@@ -17,6 +21,7 @@ from app.store.packages import close_package, find_sharing_tasks
 from app.store.rows import Key, Stored
 
 Resource = dict[str, Any]
+Share = tuple[str, str]
 
 NOT_SHARED = frozenset({"draft", "rejected", "cancelled", "entered-in-error"})
 """Task statuses under which the owner does not read the package: not asked yet, or over without an outcome."""
@@ -30,7 +35,7 @@ def shares(task: Resource | None, assigned_org: str | None) -> bool:
 async def collect_package(
     unit: Unit, links: Links, task: Resource, task_row: Stored, weigher: Weigher
 ) -> dict[Key, int]:
-    """What the Task shares, in the versions seen: only what the assigning organisation owns and may share onward.
+    """What the Task shares, in the versions seen: only what the assigning organisation owns, or may share onward.
 
     What the patient's Consents do not let go is left out, and ``weigher`` knows why.
     """
@@ -45,12 +50,12 @@ async def collect_package(
         frontier = []
         for key in sorted(keys):
             stored = links.visible(key)
-            if stored is None or TYPES[stored.type].directory or stored.owner_org != task_row.owner_org:
+            if stored is None or TYPES[stored.type].directory or not weigher.offers(stored):
                 continue
             content = read_content(stored)
             if "securityContext" in content and stored.type == "Binary":
                 continue  # it is seen as its context is, whatever names it
-            if not await weigher.admits(content):
+            if not await weigher.admits(content, stored.owner_org):
                 continue
             members[key] = stored.version
             frontier += onward_references(content)
@@ -117,11 +122,13 @@ async def settle_package(
         return
     if had and before and await is_closed(unit, new, before):
         return
-    weigher = Weigher(unit, after, new.owner_org, new.assigned_org)
+    weigher = await make_weigher(unit, new, after, new.assigned_org)
     await weigher.admits(after)
     members = await collect_package(unit, links, after, new, weigher)
     weigher.conclude()
     await align_package(unit, new, {**members, new.key: new.version}, weigher, fresh=old is None)
+    if weigher.loan:
+        await show_to_requesters(unit, links, new, after, weigher.loan)
     if after.get("status") in TERMINAL:
         await close_later(unit.connection, new.id, str(new.assigned_org), unit.hub.settings.package_days)
 
@@ -165,12 +172,15 @@ async def align_package(unit: Unit, task: Stored, members: dict[Key, int], weigh
 
 async def find_hanging(unit: Unit, task: Stored, members: dict[Key, int], weigher: Weigher) -> dict[Key, int]:
     """The Binaries whose security context is a member, in their versions; what may not be shared stays behind."""
-    ids = await unit.session.find_dependants(members, task.owner_org)
+    owners = [task.owner_org, *([weigher.loan.requester] if weigher.loan else [])]
+    ids = [each for owner in owners for each in await unit.session.find_dependants(members, owner)]
     rows = await unit.session.find_rows(("Binary", each) for each in ids)
     return {
         key: stored.version
         for key, stored in rows.items()
-        if not stored.deleted and await weigher.admits(read_content(stored))
+        if not stored.deleted
+        and weigher.offers(stored)
+        and await weigher.admits(read_content(stored), stored.owner_org)
     }
 
 
@@ -179,31 +189,55 @@ async def reopen_package(unit: Unit, links: Links, task: Stored) -> None:
     content = read_content(task)
     if not is_shared(content, task) or await is_closed(unit, task, content):
         return
-    weigher = Weigher(unit, content, task.owner_org, task.assigned_org)
-    members = await collect_package(unit, links, content, task, weigher)
+    weigher = await make_weigher(unit, task, content, task.assigned_org)
+    members = await collect_package(unit, see_as(links, task.owner_org), content, task, weigher)
     await align_package(unit, task, {**members, task.key: task.version}, weigher, fresh=False)
     if unit.caller.organization == task.owner_org:
         unit.issues += [Issue("warning", "business-rule", f"Left out: {each.diagnostics}") for each in weigher.refusals]
 
 
+def see_as(links: Links, organization: str) -> Links:
+    """The same rows, seen by an organisation whose package is filled while another one writes."""
+    unit = links.unit
+    if unit.scope.everything or organization in unit.scope.organizations:
+        return links
+    return Links(replace(unit, scope=Scope((organization,)), issues=[]), links.loaded)
+
+
 async def reopen_packages(unit: Unit, links: Links, row: Stored) -> None:
-    """After a ServiceRequest or CarePlan changed what it refers to: the packages of its referral follow."""
+    """After a ServiceRequest or CarePlan changed what it refers to: the packages of its referral follow.
+
+    What another organisation passes on of it comes after (``settle_sub_referrals``).
+    """
     for task in await unit.session.find_members("Task", row.referral or ""):
         links.loaded[row.key] = row
-        await reopen_package(unit, links, task)
+        if task.owner_org == row.owner_org or not await find_loan(unit, read_content(task), task.owner_org):
+            await reopen_package(unit, links, task)
 
 
 async def reweigh_resource(unit: Unit, stored: Stored, content: Resource) -> bool:
     """After a labelled resource was changed: it leaves the packages that no Consent covers; whether it did."""
     left = False
-    for task_id, organization in sorted(await find_shares(unit.connection, [stored.key])):
+    for task_id, organization in await order_shares(unit, await find_shares(unit.connection, [stored.key])):
         weigher = await find_weigher(unit, task_id, organization)
-        if weigher is None or not await weigher.admits(content):
+        lost = weigher is None or (weigher.lends(stored.owner_org) and not weigher.offers(stored))
+        if weigher is None or lost or not await weigher.admits(content, stored.owner_org):
             await close_package(unit.connection, task_id, organization, [stored.key])
             left = True
         else:
             await add_grounds(unit.connection, task_id, organization, weigher.find_grounds())
     return left
+
+
+async def order_shares(unit: Unit, shares: Iterable[Share]) -> list[Share]:
+    """Packages with those first of which others pass something on."""
+    weighers = {share: await find_weigher(unit, *share) for share in sorted(shares)}
+    return sorted(weighers, key=lambda share: count_hands(weighers[share]))
+
+
+def count_hands(weigher: Weigher | None) -> int:
+    """Through how many hands a referral has gone."""
+    return len(weigher.loan.chain) if weigher and weigher.loan else 0
 
 
 async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resource: dict[str, Any]) -> bool:
@@ -229,12 +263,33 @@ async def share_with_requesters(unit: Unit, links: Links, stored: Stored, resour
         task = links.loaded.get(("Task", each))
         if task and task.requester_org and not task.deleted and read_content(task).get("status") not in TERMINAL:
             found = True
-            weigher = Weigher(unit, read_content(task), task.owner_org, task.requester_org)
-            if not is_labelled(resource) or await weigher.admits({**resource, "id": stored.id}):
-                await unit.session.open_package(each, task.requester_org, {stored.key: stored.version})
-            else:
-                told = f"{stored.reference} is labelled, and no Consent lets Organization/{task.requester_org} see it"
-                unit.issues.append(Issue("warning", "business-rule", told))
-            if is_labelled(resource):
-                await add_grounds(unit.connection, each, task.requester_org, weigher.find_grounds())
+            await show_to_requester(unit, task, [stored], told=True)
+            loan = await find_loan(unit, read_content(task), task.owner_org, task.referral)
+            for above in loan.chain if loan else ():
+                await show_to_requester(unit, above, [stored])
     return found
+
+
+async def show_to_requesters(unit: Unit, links: Links, row: Stored, task: Resource, loan: Loan) -> None:
+    """A sub-referral is on the referral of each organisation that passed it on: its Task and ServiceRequest show."""
+    focus = links.loaded.get(local_key((task.get("focus") or {}).get("reference"), unit.hub.base_url) or ("", ""))
+    shown = [row.key, *([focus.key] if focus and focus.owner_org == row.owner_org else [])]
+    for above in loan.chain:
+        rows = await unit.session.find_rows(shown)
+        await show_to_requester(unit, above, rows.values())
+
+
+async def show_to_requester(unit: Unit, task: Stored, rows: Iterable[Stored], *, told: bool = False) -> None:
+    """What came back on a Task, its requester sees; what is labelled, if a Consent names it. ``told``: or says so."""
+    requester = task.requester_org or task.owner_org
+    for stored in rows:
+        content = read_content(stored)
+        labelled = is_labelled(content)
+        weigher = await make_weigher(unit, task, read_task(task), requester)
+        if not labelled or await weigher.admits(content):
+            await unit.session.open_package(task.id, requester, {stored.key: stored.version})
+        elif told:
+            issue = f"{stored.reference} is labelled, and no Consent lets Organization/{requester} see it"
+            unit.issues.append(Issue("warning", "business-rule", issue))
+        if labelled:
+            await add_grounds(unit.connection, task.id, requester, weigher.find_grounds())

@@ -25,13 +25,15 @@ from app.interactions.links import Links, check_references, read_content, referr
 from app.interactions.loop import place_resource, settle_change
 from app.interactions.pool import settle_entry
 from app.interactions.sharing import is_asked, reweigh_resource, says_the_same, share_with_requesters
+from app.interactions.sub_referrals import check_update
 from app.interactions.subscriptions import end_subscription, settle_subscription
 from app.interactions.unit import Unit
 from app.interactions.versions import insert_version, parse_stored, replace_version
-from app.interactions.withdrawal import hold_referrals, settle_consent
+from app.interactions.withdrawal import hold_referrals, settle_consent, settle_sub_referrals
 from app.models.resources import REFERRAL_TYPES
 from app.referral.events import ALWAYS_TOLD
 from app.referral.task_rules import check_new_task, check_task_change
+from app.referral.transitions import TERMINAL
 from app.store.audience import sees_part, sees_whole
 from app.store.binaries import find_shares
 from app.store.outbox import label_events
@@ -226,6 +228,7 @@ async def write_next(
 ) -> Stored:
     """The version after ``current``, as the doing of one organisation, and what follows from it."""
     key = current.key
+    await check_update(unit, current, before, resource)
     placement = await place_resource(unit, links, resource, key, current)
     if placement.referral and placement.referral != current.referral:
         unit.session.begin_referral(placement.referral)
@@ -242,11 +245,18 @@ async def write_next(
         if key[0] != "Task" or not says_the_same(before, resource):
             withdrawn = await reweigh_resource(unit, new, {**resource, "id": new.id})
     await settle_change(unit, links, current, before, new, resource)
+    if new.referral and changes_package(key[0], before, resource):
+        await settle_sub_referrals(unit, new.referral)
     if key[0] == "Consent":
         await settle_consent(unit, new.owner_org, before, resource)
     if withdrawn or key[0] == "DocumentReference":
         await follow_resource(unit, before, resource, new)
     return new
+
+
+def changes_package(name: str, before: Resource, after: Resource) -> bool:
+    """Whether a change may matter to what is passed on; most moves of a Task do not."""
+    return name != "Task" or after.get("status") in TERMINAL or not says_the_same(before, after)
 
 
 def check_same_subject(before: Resource, after: Resource, root: str) -> None:
@@ -290,6 +300,8 @@ async def write_tombstone(unit: Unit, links: Links, current: Stored, before: Res
     if TYPES[key[0]].directory:
         await settle_entry(unit, gone, before, None)
     await settle_change(unit, links, current, before, gone, None)
+    if current.referral:
+        await settle_sub_referrals(unit, current.referral)
     if key[0] == "Subscription":
         await end_subscription(unit, key[1])
     if key[0] == "Consent":
