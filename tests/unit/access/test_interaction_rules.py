@@ -86,8 +86,8 @@ def test_every_role_writes_its_directory_entries(role: Role, interaction: str) -
 
 RECORDS = {"Procedure", "Observation", "QuestionnaireResponse", "DocumentReference", "Communication", "SupplyDelivery"}
 PROVIDER = {
-    "create": RECORDS | {"Binary"},
-    "update": RECORDS | {"Binary", "Task"},
+    "create": RECORDS | {"Binary", "ServiceRequest", "Task"},
+    "update": RECORDS | {"Binary", "ServiceRequest", "Task"},
     "delete": RECORDS | {"Binary"},
 }
 
