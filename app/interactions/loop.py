@@ -12,7 +12,7 @@ from app.fhir.moments import write_instant
 from app.interactions.links import Links, local_key, read_content
 from app.interactions.pool import settle_pool, settle_request
 from app.interactions.sharing import reopen_packages, settle_package
-from app.interactions.sub_referrals import place_request, place_task
+from app.interactions.sub_referrals import find_source, place_request, place_task
 from app.interactions.unit import Unit
 from app.interactions.versions import (
     NOWHERE,
@@ -50,9 +50,8 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
         return NOWHERE
     settled = old is not None and not old.deleted and (key[0] == "ServiceRequest" or is_asked_for(old))
     referral = old.referral if old and settled else None
-    ours = unit.caller.role != "admin"
     if key[0] != "Task":
-        if key[0] == "ServiceRequest" and not settled and ours:
+        if key[0] == "ServiceRequest" and not settled:
             referral = await place_request(unit, links, resource)
         return Placement(referral or find_root(links, resource, key))
     if old and old.requester_org and is_asked_for(old):
@@ -65,7 +64,7 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     assigned = assigned or await resolve_organization(
         unit.connection, resource.get("owner"), links.all_visible(), unit.hub.base_url
     )
-    if not settled and ours:
+    if not settled:
         referral = await place_task(unit, links, resource, key, assigned)
     return Placement(referral or find_root(links, resource, key), requester, assigned)
 
@@ -226,7 +225,10 @@ async def find_tasks(unit: Unit, focus: Stored) -> list[Resource]:
 
 
 async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_request: Resource) -> None:
-    """A bare ServiceRequest makes its Task, one for each performer that is an organisation."""
+    """A bare ServiceRequest makes its Task, one for each performer that is an organisation.
+
+    One that passes a referral on makes sub-referrals. Raises BusinessRule where these are not allowed.
+    """
     wanted = needs_server_task(
         service_request,
         may_create_tasks=unit.caller.may("Task", "c"),
@@ -236,6 +238,7 @@ async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_reque
     if not wanted:
         return
     links.loaded[row.key] = row
+    source = await find_source(unit, links, service_request)
     for performer in service_request.get("performer", ()):
         organization = await resolve_organization(unit.connection, performer, links.all_visible(), unit.hub.base_url)
         if organization is None:
@@ -248,7 +251,12 @@ async def make_server_tasks(unit: Unit, links: Links, row: Stored, service_reque
             now=write_instant(row.last_updated),
             requester_reference=requester,
             owner_reference=performer,
+            part_of=source[1].reference if source else None,
         )
+        try:
+            await place_task(unit, links, task, ("Task", task_id), organization)
+        except BusinessRule as error:
+            raise BusinessRule(error.all_issues()[0].diagnostics, ("ServiceRequest.performer",)) from error
         place = Placement(row.referral, unit.caller.organization, organization)
         new = await insert_version(unit, task, task_id, row.owner_org, place, shared_with=())
         await record_provenance(unit, new, "CREATE", "Made for a ServiceRequest that came without a Task")

@@ -38,17 +38,20 @@ async def place_request(unit: Unit, links: Links, request: Resource) -> str | No
 
     Raises BusinessRule for a partner's that passes none on, and where a warning gets lost on the way.
     """
-    original = await find_original(unit, links, request)
-    if original is None:
+    if unit.caller.role == "admin":  # what is imported was passed on elsewhere
+        return None
+    source = await find_source(unit, links, request)
+    if source is None:
         if unit.caller.role == "provider":
             raise BusinessRule(NO_REQUEST, ("ServiceRequest.basedOn",))
         return None
+    original, _ = source
     conclude(list(check_warning(request, read_content(original))))
     return original.referral
 
 
-async def find_original(unit: Unit, links: Links, request: Resource) -> Stored | None:
-    """The ServiceRequest that this one passes on: the focus of a Task that the caller has accepted."""
+async def find_source(unit: Unit, links: Links, request: Resource) -> tuple[Stored, Stored] | None:
+    """(the ServiceRequest that this one passes on, the Task by which the caller has accepted it)."""
     if not is_filler(request):
         return None
     for literal in literals_at(request.get("basedOn")):
@@ -60,7 +63,7 @@ async def find_original(unit: Unit, links: Links, request: Resource) -> Stored |
             given = row.assigned_org == unit.caller.organization != row.owner_org and sees_whole(unit.scope, row)
             if given and task.get("status") in PASSED_ON and point(unit, task, "focus") == original.key:
                 who = point(unit, request, "subject")
-                return original if who and who == point(unit, read_content(original), "subject") else None
+                return (original, row) if who and who == point(unit, read_content(original), "subject") else None
     return None
 
 
@@ -69,6 +72,8 @@ async def place_task(unit: Unit, links: Links, task: Resource, key: Key, assigne
 
     Raises BusinessRule for a partner's that passes none on, and where it may not be passed on so, or not to this owner.
     """
+    if unit.caller.role == "admin":
+        return None
     mine = unit.caller.organization
     loan = await find_loan(unit, task, mine)
     if loan is None or not sees_whole(unit.scope, loan.parent) or (assigned == mine and unit.caller.role != "provider"):

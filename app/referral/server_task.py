@@ -31,16 +31,24 @@ def needs_server_task(
 
 
 def make_task(
-    service_request: Resource, *, task_id: str, now: str, requester_reference: Resource, owner_reference: Resource
+    service_request: Resource,
+    *,
+    task_id: str,
+    now: str,
+    requester_reference: Resource,
+    owner_reference: Resource,
+    part_of: str | None = None,
 ) -> Resource:
     """A Task for referral management (SDOHCC), ``requested``, tagged as made by the server.
 
-    ``now`` is an instant, taken for authoredOn where the ServiceRequest has none.
+    ``now`` is an instant, taken for authoredOn where the ServiceRequest has none. ``part_of`` names the Task that is
+    passed on.
     """
     task: Resource = {
         "resourceType": "Task",
         "id": task_id,
         "meta": {"profile": [PROFILE], "tag": [dict(TAG)]},
+        **({"partOf": [{"reference": part_of}]} if part_of else {}),
         "status": "requested",
         "intent": "order",
     }

@@ -457,3 +457,46 @@ async def test_a_partner_refers_nobody_on_its_own(hospital: Caller, ngo: Caller,
     refused(await ngo.send("POST", "/Task", own), 422, "business-rule")
     refused(await ngo.send("POST", "/ServiceRequest", service_request(referral.who)), 422, "business-rule")
     assert await shelter.find("Task") == []
+
+
+@pytest.fixture
+async def terse(world: World) -> Caller:
+    """A client of the ngo for which the server makes Tasks."""
+    return await world.caller("ngo", "provider", server_makes_tasks=True)
+
+
+async def test_a_bare_request_passes_on_too(hospital: Caller, ngo: Caller, terse: Caller, shelter: Caller) -> None:
+    referral = await send(hospital, "shelter")
+    await accept(ngo, referral)
+    asked = reference(await terse.create(sub_request(referral, performer=[name("shelter")])))
+    [tasked] = await shelter.find("Task")
+    made = await shelter.read(tasked)
+    assert (made["partOf"], made["focus"]) == ([{"reference": referral.tasked}], {"reference": asked})
+    assert await readable(shelter, [referral.who, referral.condition]) == [referral.who, referral.condition]
+    assert await readable(hospital, [tasked]) == [tasked]
+    assert (await move(hospital, referral.tasked, "cancelled")).status_code == 200
+    assert (await ngo.read(tasked))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("performers", [["shelter"], ["other", "shelter"], ["other", "hospital"], ["ngo"]])
+async def test_a_bare_request_needs_leave_too(
+    hospital: Caller, ngo: Caller, terse: Caller, shelter: Caller, world: World, performers: list[str]
+) -> None:
+    await world.organization("other")
+    referral = await send(hospital, "other")
+    await accept(ngo, referral)
+    body = sub_request(referral, performer=[name(each) for each in performers])
+    issue = refused(await terse.send("POST", "/ServiceRequest", body), 422, "business-rule")
+    assert issue["expression"] == ["ServiceRequest.performer"]
+    draft = await terse.create({**body, "status": "draft"})
+    refused(await terse.update({**draft, "status": "active"}), 422, "business-rule")
+    assert await ngo.find("ServiceRequest?status=active") == [referral.asked]
+    assert await shelter.find("Task") == await shelter.find("ServiceRequest") == []
+
+
+async def test_a_bare_request_of_what_has_ended_is_refused(hospital: Caller, ngo: Caller, terse: Caller) -> None:
+    referral = await send(hospital, "shelter")
+    await accept(ngo, referral)
+    draft = await terse.create(sub_request(referral, performer=[name("shelter")], status="draft"))
+    assert (await move(ngo, referral.tasked, "completed")).status_code == 200
+    refused(await terse.update({**draft, "status": "active"}), 422, "business-rule")
