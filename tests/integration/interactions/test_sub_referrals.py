@@ -494,7 +494,9 @@ async def test_a_bare_request_needs_leave_too(
     assert await shelter.find("Task") == await shelter.find("ServiceRequest") == []
 
 
-async def test_a_bare_request_of_what_has_ended_is_refused(hospital: Caller, ngo: Caller, terse: Caller) -> None:
+async def test_a_bare_request_of_what_has_ended_is_refused(
+    hospital: Caller, ngo: Caller, terse: Caller, shelter: Caller
+) -> None:
     referral = await send(hospital, "shelter")
     await accept(ngo, referral)
     draft = await terse.create(sub_request(referral, performer=[name("shelter")], status="draft"))
