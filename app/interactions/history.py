@@ -39,7 +39,7 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Versions, newest first: ``following`` is the ``_cursor`` of the next page; a poll's are all below ``mark``."""
+    """Versions, newest first: ``following`` is the ``_cursor`` of the next page; a poll's next begins at ``mark``."""
 
     entries: list[Stored]
     following: str | None
@@ -84,7 +84,9 @@ async def read_versions(
         )
         entries = [each for each in entries if may_leave(each, scope)]
     whole = request.cursor is None and following is None
-    return HistoryPage(entries, write_cursor(following, mark) if following else None, mark, whole)
+    # Another process may have led the caller to a later mark than this one knows of.
+    later = max(mark, request.since) if mark and request.since else mark
+    return HistoryPage(entries, write_cursor(following, mark) if following else None, later, whole)
 
 
 def hold_back(cursor: HistoryCursor | None, mark: datetime) -> HistoryCursor:

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from app.fhir.moments import write_instant
+from app.search.dates import read_interval
 
 NEXT_POLL = "urn:warm-handoff:next-poll"
 """The link's relation; one that is not registered is a URI (RFC 8288, 2.1.2)."""
 
 
 def write_next_poll(query: Sequence[tuple[str, str]], mark: datetime) -> list[tuple[str, str]] | None:
-    """The query with the mark in place of its lower bounds; None where a bound is more than one plain comparison."""
+    """The query with the mark in place of its lower bounds; None where a bound is more than one plain comparison.
+
+    It never leads back: another process may have given the caller a later mark than this one knows of.
+    """
     kept = []
     for name, value in query:
         if name != "_lastUpdated":
@@ -19,6 +23,8 @@ def write_next_poll(query: Sequence[tuple[str, str]], mark: datetime) -> list[tu
             return None
         elif value[:2] in ("lt", "le", "eb"):
             kept.append((name, value))
+        else:
+            mark = max(mark, read_interval(value[2:])[0])
     return [*kept, ("_lastUpdated", f"ge{write_mark(mark)}")]
 
 

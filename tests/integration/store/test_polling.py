@@ -1,5 +1,9 @@
 """A poller misses nothing (delivery.md, Polling loses nothing either), beside a naive one that does."""
 
+import math
+from dataclasses import replace
+from unittest.mock import ANY
+
 import asyncpg
 import httpx
 import pytest
@@ -142,6 +146,23 @@ async def test_the_link_to_the_next_poll(hospital: Caller, query: str, kept: str
     _, links = await follow(hospital, f"/Patient?{query.replace('active=true', 'birthdate=lt2100')}")
     found = links.get("urn:warm-handoff:next-poll", "")
     assert found.startswith(f"/Patient?{kept}".replace("active=true", "birthdate=lt2100")) if kept else not found
+
+
+@pytest.mark.parametrize("address", ["/Patient?_lastUpdated=gt2020", "/Patient/_history?_since=2020"])
+async def test_a_process_that_knows_an_earlier_mark_does_not_lead_back(
+    world: World, hospital: Caller, address: str
+) -> None:
+    """Each web process has a mark of its own: who polls one after the other is given nothing twice."""
+    await hospital.create(patient())
+    behind = replace(world.hub.low_water, began=math.inf)
+    await hospital.create(patient())
+    entries, links = await follow(hospital, address)
+    assert len(entries) == 2
+    ahead = links["urn:warm-handoff:next-poll"]
+    low_water, world.hub.low_water = world.hub.low_water, behind
+    assert await follow(hospital, ahead) == ([], {**links, "self": ahead})
+    world.hub.low_water = low_water
+    assert await follow(hospital, ahead) == ([], {**links, "self": ahead, "urn:warm-handoff:next-poll": ANY})
 
 
 async def test_all_pages_of_a_history_stay_below_its_first_mark(hospital: Caller) -> None:
