@@ -1,10 +1,12 @@
 """Passing a referral on: only as its requester or a Consent allows, and no longer than what it was passed on from."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from app.interactions.package_clock import review_due
+from app.store.grounds import hold_consents
 from tests.api import Caller, World
 from tests.integration.interactions.consents import VIOLENCE, change, consent
 from tests.integration.interactions.samples import (
@@ -27,6 +29,7 @@ from tests.integration.interactions.sub_referrals import (
     sub_request,
     sub_task,
 )
+from tests.integration.interactions.test_consent_races import until_waiting
 
 FLAG = {
     "coding": [
@@ -502,3 +505,58 @@ async def test_a_bare_request_of_what_has_ended_is_refused(
     draft = await terse.create(sub_request(referral, performer=[name("shelter")], status="draft"))
     assert (await move(ngo, referral.tasked, "completed")).status_code == 200
     refused(await terse.update({**draft, "status": "active"}), 422, "business-rule")
+
+
+async def test_what_is_queued_for_the_last_is_taken_back(
+    world: World, hospital: Caller, ngo: Caller, shelter: Caller
+) -> None:
+    """Nothing is fanned out here: all events still wait. Of the end alone the shelter hears."""
+    referral = await send(hospital)
+    await accept(ngo, referral)
+    given = reference(await hospital.create(consent(referral.who, "shelter")))
+    asked, answer = await pass_on(ngo, referral)
+    tasked = reference(answer.json())
+    await change(ngo, asked, priority="urgent")
+    heard = "SELECT focus_type, focus_version FROM event WHERE 'shelter' = ANY (audience) ORDER BY id"
+    before = [tuple(row) for row in await world.pool.fetch(heard)]
+    assert {("Task", 1), ("ServiceRequest", 2)} <= set(before)
+    await change(hospital, given, status="inactive")
+    assert {tuple(row) for row in await world.pool.fetch(heard)} == {("Task", 2)}
+    assert (await shelter.read(tasked))["status"] == "cancelled"
+
+
+async def test_who_passes_on_waits_for_who_writes_a_consent(
+    world: World, hospital: Caller, ngo: Caller, shelter: Caller
+) -> None:
+    referral = await send(hospital)
+    await accept(ngo, referral)
+    given = reference(await hospital.create(consent(referral.who, "shelter")))
+    asked = reference(await ngo.create(sub_request(referral)))
+    async with world.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        # As the hospital's transaction that is about to write a Consent of this patient.
+        await hold_consents(connection, [referral.who.split("/")[1]], writing=True)
+        sending = asyncio.create_task(ngo.send("POST", "/Task", sub_task(referral, asked)))
+        await until_waiting(world, "pg_advisory_xact_lock_shared")
+        await connection.execute(
+            "UPDATE consent SET content = replace(content, '\"active\"', '\"inactive\"') WHERE id = $1",
+            given.split("/")[1],
+        )
+        await transaction.commit()
+    refused(await sending, 422, "business-rule")
+    assert await shelter.find("Patient") == await shelter.find("Task") == []
+
+
+async def test_what_was_deleted_is_not_passed_on_any_more(hospital: Caller, ngo: Caller, shelter: Caller) -> None:
+    referral = await send(hospital, "shelter")
+    await accept(ngo, referral)
+    _, answer = await pass_on(ngo, referral)
+    tasked = reference(answer.json())
+    assert (await hospital.send("DELETE", f"/{referral.condition}")).status_code in (200, 204)
+    refused(await shelter.get(f"/{referral.condition}"), 410)
+    assert await readable(shelter, [referral.who]) == [referral.who]
+    assert (await hospital.send("DELETE", f"/{referral.asked}")).status_code in (200, 204)
+    for caller in (shelter, ngo, hospital):
+        assert (await caller.read(tasked))["status"] == "cancelled"
+    assert await readable(shelter, [referral.who, referral.asked]) == []
