@@ -7,7 +7,7 @@ import pytest
 
 from app.interactions.package_clock import review_due
 from app.store.grounds import hold_consents
-from tests.api import Caller, World
+from tests.api import Caller, Resource, World
 from tests.integration.interactions.consents import VIOLENCE, change, consent
 from tests.integration.interactions.samples import (
     entry,
@@ -435,8 +435,13 @@ async def test_what_was_passed_on_stays_the_same_thing(hospital: Caller, ngo: Ca
     del made["partOf"]
     refused(await ngo.update(made), 422, "business-rule")
     request = await ngo.read(asked)
-    for more in ({"intent": "order"}, {"basedOn": [{"reference": other.asked}]}, {"subject": {"reference": other.who}}):
-        refused(await ngo.update({**request, **more}), 422, "business-rule")
+    changes: tuple[Resource, ...] = (
+        {"intent": "order"},
+        {"basedOn": [{"reference": other.asked}]},
+        {"subject": {"reference": other.who}},
+    )
+    for each_change in changes:
+        refused(await ngo.update({**request, **each_change}), 422, "business-rule")
     assert (await ngo.update({**request, "status": "revoked"})).status_code == 200
 
 
