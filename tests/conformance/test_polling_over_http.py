@@ -46,9 +46,11 @@ async def test_sixteen_writers_and_ten_thousand_rows(
     ):
         await reader.fetch("SELECT * FROM patient")
         dumping = asyncio.create_task(dump_again_and_again(settings.database_url or "", ended))
-        naive, ours = await run_writers(Caller("hospital", http), settings, WRITERS, ROWS // WRITERS, LONGEST)
-        ended.set()
-        dumps = await dumping
+        try:
+            naive, ours = await run_writers(Caller("hospital", http), settings, WRITERS, ROWS // WRITERS, LONGEST)
+        finally:
+            ended.set()
+            dumps = await dumping
     await reader.close()
     counted = {"rows": ROWS, "missed by the naive cursor": naive, "missed by ours": ours, "dumps": dumps}
     record_property("polling over HTTP: 16 writers, transactions of random length, pg_dump and a long reader", counted)

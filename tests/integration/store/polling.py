@@ -141,36 +141,43 @@ async def read_versions(pool: asyncpg.Pool) -> tuple[set[Version], set[Version]]
 async def run_writers(caller: Caller, settings: Settings, writers: int, rows: int, longest: int) -> tuple[int, int]:
     """(missed by the naive poller, missed by ours); the caller polls over HTTP while others write."""
     naive, later, history, link, versions = (Poller() for _ in range(5))
-    pool = await asyncpg.create_pool(
+    async with asyncpg.create_pool(
         settings.database_url,
         min_size=0,
         max_size=writers + 2,
         server_settings={"application_name": "handoff-test"},
-    )
-    polls: tuple[Callable[[], Any], ...] = (
-        lambda: poll_naively(pool, settings, naive),
-        lambda: poll_later_than(caller, later),
-        lambda: poll_history(caller, history),
-        lambda: poll_by_link(caller, link),
-        lambda: poll_history_by_link(caller, versions),
-    )
-    names = [f"w{number}" for number in range(writers)]
-    running = asyncio.gather(*(write_slowly(pool, name, rows, longest) for name in names))
-    await asyncio.gather(running, *(poll_while(running, poll) for poll in polls))
-    current, everything = await read_versions(pool)
-    assert len(current) == writers * rows
-    missed: set[Version] = set()
+    ) as pool:
+        polls: tuple[Callable[[], Any], ...] = (
+            lambda: poll_naively(pool, settings, naive),
+            lambda: poll_later_than(caller, later),
+            lambda: poll_history(caller, history),
+            lambda: poll_by_link(caller, link),
+            lambda: poll_history_by_link(caller, versions),
+        )
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(write_all(pool, writers, rows, longest))
+            for poll in polls:
+                group.create_task(poll_while(running, poll))
+        current, everything = await read_versions(pool)
+        assert len(current) == writers * rows
+        missed: set[Version] = set()
 
-    async def has_all() -> bool:
-        """After another turn, for the mark is shared for a moment; what a cursor has passed does not come any more."""
-        nonlocal missed
-        for poll in polls:
-            await poll()
-        missed = (current - later.seen) | (everything - history.seen) | (current - link.seen)
-        missed |= everything - versions.seen
-        return not missed
+        async def has_all() -> bool:
+            """After another turn: the mark is shared for a moment, and what a cursor has passed comes no more."""
+            nonlocal missed
+            for poll in polls:
+                await poll()
+            missed = (current - later.seen) | (everything - history.seen) | (current - link.seen)
+            missed |= everything - versions.seen
+            return not missed
 
-    with suppress(TimeoutError):
-        await until(has_all)
-    await pool.close()
+        with suppress(TimeoutError):
+            await until(has_all)
     return len(current - naive.seen), len(missed)
+
+
+async def write_all(pool: asyncpg.Pool, writers: int, rows: int, longest: int) -> None:
+    """All writers at once."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(writers):
+            group.create_task(write_slowly(pool, f"w{number}", rows, longest))
