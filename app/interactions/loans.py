@@ -46,8 +46,12 @@ class Loan:
         return self.root.owner_org
 
     def offers(self, stored: Stored) -> bool:
-        """Whether a resource is lent: the first requester's own, and in the package that was given."""
-        return self.open and stored.owner_org == self.requester and stored.key in self.lent
+        """Whether a resource is lent: the first requester's own, and in the package that was given.
+
+        A Task is not: it tells who was asked, and what that one answered.
+        """
+        own = stored.owner_org == self.requester and stored.type != "Task"
+        return self.open and own and stored.key in self.lent
 
 
 async def find_loan(unit: Unit, task: Resource, holder: str, referral: str | None = None) -> Loan | None:

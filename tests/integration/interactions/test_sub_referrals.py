@@ -424,6 +424,16 @@ async def test_what_was_shared_otherwise_is_not_passed_on(hospital: Caller, ngo:
     assert await readable(shelter, [focus, other, asked]) == [focus]
 
 
+async def test_the_task_that_was_given_is_not_passed_on(hospital: Caller, ngo: Caller, shelter: Caller) -> None:
+    """The ngo reads it because of this very referral, and names it in its own request."""
+    referral = await send(hospital, "shelter")
+    await accept(ngo, referral)
+    more = {"supportingInfo": [{"reference": each} for each in (referral.tasked, referral.asked)]}
+    focus = reference(await ngo.create(sub_request(referral, **more)))
+    await ngo.create(sub_task(referral, focus, basedOn=[{"reference": referral.tasked}]))
+    assert await readable(shelter, [focus, referral.asked, referral.tasked]) == [focus, referral.asked]
+
+
 async def test_what_was_passed_on_stays_the_same_thing(hospital: Caller, ngo: Caller, shelter: Caller) -> None:
     referral, other = await send(hospital, "shelter"), await send(hospital, "shelter")
     for each in (referral, other):
