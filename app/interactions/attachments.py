@@ -7,7 +7,7 @@ from app.fhir.labels import is_labelled
 from app.fhir.registry import TYPES
 from app.interactions.consents import find_weigher
 from app.interactions.links import Links, local_key, read_content, referred_keys
-from app.interactions.sharing import reopen_package, shares
+from app.interactions.sharing import order_shares, reopen_package, shares
 from app.interactions.unit import Unit
 from app.referral.package import onward_references
 from app.store.binaries import find_dependants, find_documents, find_shares
@@ -54,18 +54,19 @@ async def align_binary(unit: Unit, stored: Stored) -> None:
     await unit.lock_referrals(("Task", task_id) for task_id, _ in touched)
     wanted = await find_shares(unit.connection, namers)
     current = await find_shares(unit.connection, [stored.key])
-    if is_labelled(binary):
-        wanted = {each for each in sorted(wanted) if await rest_on_consents(unit, each, binary)}
-    for task_id, organization in sorted(wanted - current):
-        await unit.session.open_package(task_id, organization, {stored.key: stored.version})
-    for task_id, organization in sorted(current - wanted):
-        await leave_package(unit, stored, task_id, organization)
+    labelled = is_labelled(binary)
+    for share in await order_shares(unit, wanted | current):
+        if share in wanted and (not labelled or await rest_on_consents(unit, share, stored, binary)):
+            if share not in current:
+                await unit.session.open_package(*share, {stored.key: stored.version})
+        elif share in current:
+            await leave_package(unit, stored, *share)
 
 
-async def rest_on_consents(unit: Unit, share: tuple[str, str], binary: dict[str, Any]) -> bool:
+async def rest_on_consents(unit: Unit, share: tuple[str, str], stored: Stored, binary: dict[str, Any]) -> bool:
     """Whether the Consents let a labelled Binary into a package, which then rests on them."""
     weigher = await find_weigher(unit, *share)
-    if weigher is None or not await weigher.admits(binary):
+    if weigher is None or not weigher.offers(stored) or not await weigher.admits(binary, stored.owner_org):
         return False
     await add_grounds(unit.connection, *share, weigher.find_grounds())
     return True

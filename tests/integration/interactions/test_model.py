@@ -1,5 +1,6 @@
 """Random referrals, answers, consents, sub-referrals: everybody sees what the model says, at each step."""
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis.stateful import MultipleResults, run_state_machine_as_test
 from tests.integration.interactions.passing_on import PassingOn
 from tests.integration.interactions.referral_model import Referral, Task
 from tests.integration.interactions.referring import EVERYBODY, Stage, open_stage
+
+logger = logging.getLogger(__name__)
 
 
 @pytest.fixture
@@ -344,12 +347,12 @@ def test_everybody_sees_what_the_model_says(stage: Stage) -> None:
 
 
 SEEDS = 20
-"""How many long games there are: run all of them (``make soak``), and -rP prints what was done in each."""
+"""How many long games there are; ``pytest -rP --log-level=INFO`` tells what was done in each."""
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seeded", range(SEEDS))
 def test_everybody_sees_what_the_model_says_for_long(stage: Stage, seeded: int) -> None:
     play(stage, 10, 40, seeded)
-    print(f"seed {seeded}: {dict(sorted(stage.counts.items()))}")
+    logger.info("seed %d: %s", seeded, dict(sorted(stage.counts.items())))
     assert stage.counts["views"] == stage.counts["steps"] * len(EVERYBODY)

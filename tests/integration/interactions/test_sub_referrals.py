@@ -434,6 +434,28 @@ async def test_the_task_that_was_given_is_not_passed_on(hospital: Caller, ngo: C
     assert await readable(shelter, [focus, referral.asked, referral.tasked]) == [focus, referral.asked]
 
 
+@pytest.mark.parametrize("keeper", ["hospital", "ngo"])
+async def test_a_label_on_what_a_document_holds_leaves_both_packages(
+    world: World, hospital: Caller, shelter: Caller, keeper: str
+) -> None:
+    """A Consent names the shelter: the hospital's, but none names the ngo; or the ngo's, which allows nothing."""
+    ngo = await world.caller("ngo")  # a referrer, which may keep Consents of its own
+    plain = {"resourceType": "Binary", "contentType": "text/plain", "data": "eA=="}
+    scan = await hospital.create(plain, Accept="application/fhir+json")
+    held = {"content": [{"attachment": {"url": reference(scan)}}], "status": "current"}
+    document = reference(await hospital.create({"resourceType": "DocumentReference", **held}))
+    named = {"supportingInfo": [{"reference": document}]}
+    referral = await send(hospital, "shelter", request=named)
+    await accept(ngo, referral)
+    focus = reference(await ngo.create(sub_request(referral, **named)))
+    await ngo.create(sub_task(referral, focus))
+    passed = [document, reference(scan)]
+    assert await readable(ngo, passed) == await readable(shelter, passed) == passed
+    await {"hospital": hospital, "ngo": ngo}[keeper].create(consent(referral.who, "shelter"))
+    assert (await hospital.update({**plain, "id": scan["id"], "meta": {**scan["meta"], **VIOLENCE}})).status_code == 200
+    assert await readable(ngo, passed) == await readable(shelter, passed) == [document]
+
+
 async def test_what_was_passed_on_stays_the_same_thing(hospital: Caller, ngo: Caller, shelter: Caller) -> None:
     referral, other = await send(hospital, "shelter"), await send(hospital, "shelter")
     for each in (referral, other):
