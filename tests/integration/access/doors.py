@@ -8,6 +8,8 @@ from typing import Any
 from app.fhir.openapi_examples import new_example
 from app.fhir.operations import OPERATIONS
 from app.fhir.registry import TYPES
+from app.fhir.shapes import SHAPES
+from app.referral.package import PERTAINS_TO_GOAL
 
 Json = dict[str, Any]
 
@@ -166,6 +168,38 @@ def deputy_doors(name: str) -> Iterator[Door]:
     yield Door("include from one's own", "GET", f"/Basic?subject={name}/{{id}}&_include=Basic:subject")
     sent = {**new_example("Provenance"), "target": [{"reference": f"{name}/{{id}}"}]}
     yield Door("vouch for it", "POST", "/Provenance", sent, {**FHIR, **WISH})
+
+
+def onward_doors(name: str, request: Json, task: Json) -> Iterator[Door]:
+    """What passes a referral on, by a ServiceRequest or a Task, and refers to the resource wherever one refers."""
+    there = {"reference": f"{name}/{{id}}"}
+    for body in (request, task):
+        kind = body["resourceType"]
+        more: dict[str, Json] = {
+            f"{each.key}, {len(kept)} others": {**body, each.key: [*kept, there] if each.many else there}
+            for each in SHAPES[kind].elements.values()
+            if each.type == "Reference"
+            for kept in ([[]] if not each.many or each.key not in body else [[], body[each.key]])
+        }
+        more["input"] = {**body, "input": [{"type": {"text": "x"}, "valueReference": there}]}
+        more["goal"] = {**body, "extension": [{"url": PERTAINS_TO_GOAL, "valueReference": there}]}
+        for place, filled in more.items():
+            yield Door(f"pass on by {kind}.{place}", "POST", f"/{kind}", filled, {**FHIR, **WISH})
+
+
+def neighbour_doors(name: str, lent: str) -> Iterator[Door]:
+    """From a reference that one sees on to whatever refers to it, or is referred to by it."""
+    kind, _, lent_id = lent.partition("/")
+    for each in TYPES[name].search:
+        if each.kind == "reference":
+            yield Door(
+                f"from {kind} back by {each.code}", "GET", f"/{kind}?_id={lent_id}&_revinclude={name}:{each.code}"
+            )
+            yield Door(f"{each.code} of {kind}", "GET", f"/{name}?{each.code}={lent}&_total=accurate")
+    for each in TYPES[kind].search:
+        if each.kind == "reference":
+            yield Door(f"from {kind} on by {each.code}", "GET", f"/{kind}?_id={lent_id}&_include={kind}:{each.code}")
+    yield Door(f"history of {kind}", "GET", f"/{lent}/_history")
 
 
 def parameter_doors(name: str) -> Iterator[Door]:

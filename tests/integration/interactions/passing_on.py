@@ -3,9 +3,9 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, multiple, rule
+from hypothesis.stateful import Bundle, initialize, multiple, rule
 
-from tests.integration.interactions.referral_model import Referral, Task
+from tests.integration.interactions.referral_model import PASSED_ON, Referral, Task
 from tests.integration.interactions.referring import EVERYBODY, PERFORMERS, Referring, is_partner
 from tests.integration.interactions.samples import reference, service_request, task
 
@@ -73,6 +73,21 @@ class PassingOn(Referring):
         """The same, as part of the Task by which it was given: what chance alone seldom meets."""
         held = [each for each in self.model.tasks.values() if (each.owner, each.referral) == (sent.by, sent.source)]
         return self.pass_on(sent, held[-1], owner, "requested") if held else multiple()
+
+    @initialize(target=Referring.tasks, performers=PERFORMERS)
+    def begin_with_hands(self, performers: frozenset[str]) -> Any:
+        """A referral that has gone to the ngo already, and may go on to the shelter."""
+        sent = self.send_task(self.begin(False, performers | {"shelter"}), "ngo", "requested")
+        return multiple(sent, self.hand_on(sent, "shelter"))
+
+    @rule(target=Referring.tasks, sent=Referring.tasks, owner=st.sampled_from(EVERYBODY))
+    def hand_on(self, sent: Task, owner: str) -> Any:
+        """A Task is accepted and passed on at once."""
+        if sent.owner is None or sent.status not in ("requested", *PASSED_ON):
+            return multiple()
+        if sent.status == "requested":
+            self.move(sent, "owner", 0)
+        return self.pass_on(self.write_sub_request(sent), sent, owner, "requested")
 
     @rule(sent=onward, performers=PERFORMERS)
     def name_performers(self, sent: Referral, performers: frozenset[str]) -> None:
