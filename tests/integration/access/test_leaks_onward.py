@@ -12,6 +12,8 @@ from app.fhir.registry import TYPES
 from tests.api import Caller, World
 from tests.integration.access.doors import TAG, list_doors, neighbour_doors, onward_doors
 from tests.integration.access.test_leaks import CALLERS, CANARY, Secret, hide, try_door
+from tests.integration.access.test_leaks_by_delivery import deliver, say_all, sort_by_receiver, subscribe
+from tests.integration.delivery.receiver import open_receiver
 from tests.integration.interactions.consents import consent
 from tests.integration.interactions.samples import move, patient, reference, service_request, task
 
@@ -155,6 +157,40 @@ async def test_a_third_organisation_sees_nothing_else_of_it(
             found.append(f"{secret.name}, {door.name}: {answer}"[:400])
     assert not found, f"{len(found)} of {len(cases)}:\n" + "\n".join(found[:60])
     assert [(await shelter.get(f"/{each}")).status_code for each in lent] == [200] * 4
+
+
+async def test_a_third_organisation_is_told_of_nothing_else(
+    world: World, hospital: Caller, ngo: Caller, shelter: Caller, passing: Passing
+) -> None:
+    """By Subscriptions of each topic and content, by searches that are followed, and by compact webhooks."""
+    kitchen = await world.caller("kitchen", "provider")
+    async with open_receiver() as receiver:
+        asked = {each.organization: await subscribe(world, each, receiver) for each in (hospital, shelter, kitchen)}
+        secrets = await hide_beside(hospital, ngo, passing)
+        passed = reference(await ngo.create(passing.task))
+        for caller, about, status in (
+            (ngo, passing.tasked, "in-progress"),
+            (shelter, passed, "accepted"),
+            (ngo, f"Task/{secrets[-1].id}", "accepted"),
+            (ngo, passing.tasked, "completed"),
+            (hospital, f"CarePlan/{secrets[-2].id}", "revoked"),
+        ):
+            assert (await move(caller, about, status)).status_code == 200
+        await deliver(world)
+        sent = sort_by_receiver(receiver.requests)
+    assert set(sent) == {"example", "shelter"}
+    told = say_all(sent["shelter"])
+    for each in asked["shelter"]:
+        past = await shelter.get(f"/Subscription/{each}/$events?eventsSinceNumber=1&content=full-resource")
+        told += past.text
+    assert CANARY not in told
+    assert passed in told
+    # The Task that was passed on says what it is part of.
+    rest = told.replace(f'"partOf":[{{"reference":"{passing.tasked}"', "")
+    assert [each for each in secrets if f"{each.name}/{each.id}" in rest] == []
+    heard = say_all(sent["example"])
+    assert CANARY in heard
+    assert [each for each in (passed, passing.focus, passing.tasked) if each not in heard] == []
 
 
 def test_the_tables_know_who_passes_on() -> None:

@@ -74,11 +74,14 @@ class PassingOn(Referring):
         held = [each for each in self.model.tasks.values() if (each.owner, each.referral) == (sent.by, sent.source)]
         return self.pass_on(sent, held[-1], owner, "requested") if held else multiple()
 
-    @initialize(target=Referring.tasks, performers=PERFORMERS)
-    def begin_with_hands(self, performers: frozenset[str]) -> Any:
-        """A referral that has gone to the ngo already, and may go on to the shelter."""
-        sent = self.send_task(self.begin(False, performers | {"shelter"}), "ngo", "requested")
-        return multiple(sent, self.hand_on(sent, "shelter"))
+    @initialize(target=Referring.tasks, performers=PERFORMERS, further=st.booleans())
+    def begin_with_hands(self, performers: frozenset[str], further: bool) -> Any:
+        """A referral that has gone to the ngo already, from there to the shelter, and perhaps to the kitchen too."""
+        asked = self.begin(False, performers | {"shelter", "kitchen"})
+        tasks = [self.send_task(asked, "ngo", "requested")]
+        for owner in ("shelter", "kitchen") if further else ("shelter",):
+            tasks.append(self.hand_on(tasks[-1], owner))
+        return multiple(*tasks)
 
     @rule(target=Referring.tasks, sent=Referring.tasks, owner=st.sampled_from(EVERYBODY))
     def hand_on(self, sent: Task, owner: str) -> Any:
