@@ -104,12 +104,12 @@ class Walk:
 
     def hand_on(self, *performers: str) -> "Hands":
         """From the hospital to the ngo, from there to the shelter, from there to the kitchen."""
-        machine, do = self.machine, self.do
-        asked = do(machine.begin, False, frozenset(performers))
-        tasks = [do(machine.send_task, asked, "ngo", "requested")]
+        machine = self.machine
+        asked = machine.begin(False, frozenset(performers))
+        tasks = [machine.send_task(asked, "ngo", "requested")]
         for owner in ("shelter", "kitchen"):
-            do(machine.move, tasks[-1], "owner", ACCEPT)
-            tasks.append(do(machine.pass_on_what_is_held, do(machine.write_sub_request, tasks[-1]), owner))
+            tasks.append(machine.hand_on(tasks[-1], owner))
+        machine.everybody_sees_what_the_model_says()
         return Hands(asked, *tasks)
 
 
