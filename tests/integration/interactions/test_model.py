@@ -105,8 +105,8 @@ class Walk:
     def hand_on(self, *performers: str) -> "Hands":
         """From the hospital to the ngo, from there to the shelter, from there to the kitchen."""
         machine = self.machine
-        asked = machine.begin(False, frozenset(performers))
-        tasks = [machine.send_task(asked, "ngo", "requested")]
+        asked: Any = machine.begin(False, frozenset(performers))
+        tasks: list[Any] = [machine.send_task(asked, "ngo", "requested")]
         for owner in ("shelter", "kitchen"):
             tasks.append(machine.hand_on(tasks[-1], owner))
         machine.everybody_sees_what_the_model_says()
