@@ -26,18 +26,20 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
             each.kill()
 
 
-def runs_uvicorn(process: psutil.Process) -> bool:
+def is_web(process: psutil.Process) -> bool:
     """Whether it is a web process, and runs still."""
-    try:
-        return not has_ended(process) and "uvicorn" in process.cmdline()
-    except psutil.NoSuchProcess:
-        return False
+    return is_child(process, "handoff-web", "uvicorn")
 
 
-def runs_worker(process: psutil.Process) -> bool:
+def is_worker(process: psutil.Process) -> bool:
     """Whether it is a delivery worker, and runs still."""
+    return is_child(process, "handoff-worker", "app.worker")
+
+
+def is_child(process: psutil.Process, name: str, module: str) -> bool:
+    """By its name where it was forked, by its command where it is a program of its own."""
     try:
-        return not has_ended(process) and "app.worker" in process.cmdline()
+        return not has_ended(process) and (process.name() == name or module in process.cmdline())
     except psutil.NoSuchProcess:
         return False
 

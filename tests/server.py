@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.core.embedded_postgres import prepare_layout
-from tests.processes import runs_uvicorn
+from tests.processes import is_web
 
 
 class Server:
@@ -58,7 +58,7 @@ class Server:
         return [*mine.children(recursive=True), main, *main.children(recursive=True), mine]
 
     def web_processes(self) -> list[psutil.Process]:
-        return list(filter(runs_uvicorn, psutil.Process(self.process.pid).children()))
+        return list(filter(is_web, psutil.Process(self.process.pid).children()))
 
     def answers(self) -> bool:
         try:

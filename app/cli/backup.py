@@ -12,12 +12,11 @@ from app.core.operator_database import application_url, own_database, reach_data
 from app.core.progress import tell, when_slow
 from app.core.secrets import derive_key
 from app.core.settings import Settings
-from app.store.backup import Manifest, check_backup, load_backup, publish_again, take_backup
-from app.store.migrate import upgrade_database
 from app.store.roles import find_role, grant_role
 
 if TYPE_CHECKING:
     from app.interactions.hub import Hub
+    from app.store.backup import Manifest
 
 Directory = Annotated[Path, typer.Argument(metavar="DIRECTORY", help="The backup: a directory of its own.")]
 BACK_AGAIN = """\
@@ -37,6 +36,8 @@ def list_settings() -> list[str]:
 
 def backup(directory: Directory) -> None:
     """Back up the database into a new directory, while the server runs; say what is to be kept apart."""
+    from app.store.backup import take_backup
+
     settings = Settings()
     key = fingerprint(load_secret_key(settings))
     with reach_database(settings) as url, when_slow("Backing up"):
@@ -58,6 +59,9 @@ def restore(
     ] = False,
 ) -> None:
     """Restore a backup into an empty database; one that holds anything is left as it is."""
+    from app.store.backup import check_backup, load_backup, publish_again
+    from app.store.migrate import upgrade_database
+
     settings = Settings()
     key = find_secret_key(settings)
     with when_slow("Reading the backup"):
@@ -87,7 +91,7 @@ def record(settings: Settings) -> None:
     run_command(settings, work)
 
 
-def tell_key(key: bytes | None, path: Path, manifest: Manifest) -> None:
+def tell_key(key: bytes | None, path: Path, manifest: "Manifest") -> None:
     """Warns of a key that is not the one under which the secrets were sealed."""
     if key is None or fingerprint(key) != manifest.key:
         found = "There was no secret key here" if key is None else "The secret key here is another one"

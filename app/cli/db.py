@@ -11,7 +11,6 @@ from app.core.operator_database import application_url, reach_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
 from app.store.audit_months import prune_audit
-from app.store.migrate import check_database, upgrade_database
 from app.store.roles import find_role, grant_role
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ commands = typer.Typer(no_args_is_help=True, help="The database: bring it up to 
 @commands.command()
 def upgrade() -> None:
     """Bring the database to the schema of this program."""
+    from app.store.migrate import upgrade_database
+
     settings = Settings()
     with reach_database(settings) as url, when_slow("Bringing the database up to date"):
         upgrade_database(url)
@@ -69,6 +70,8 @@ async def prune_tables(hub: "Hub") -> dict[str, int]:
 @commands.command()
 def check() -> None:
     """Say where the database differs from what this program needs; exit code 1 if it does."""
+    from app.store.migrate import check_database
+
     settings = Settings()
     with reach_database(settings) as url, when_slow("Comparing"):
         differences = asyncio.run(check_database(url))

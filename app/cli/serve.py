@@ -4,12 +4,14 @@ import asyncio
 import os
 import ssl
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from app.core.child import preload
 from app.core.connection_budget import check_connections
 from app.core.data_dir import ADDRESS, load_secret_key, remove_address, write_address
 from app.core.database import log_risks
@@ -19,10 +21,9 @@ from app.core.loopback import is_loopback
 from app.core.operator_database import application_url, own_database
 from app.core.progress import tell, when_slow
 from app.core.settings import Settings
-from app.core.supervisor import Supervisor, bind_listener, defer_signals, listening_url
+from app.core.supervisor import PRELOADED, Supervisor, bind_listener, defer_signals, listening_url
 from app.core.welcome import describe_server
 from app.store.audit_months import keep_audit_young
-from app.store.migrate import upgrade_database
 from app.store.roles import find_role, grant_role
 
 
@@ -48,14 +49,7 @@ def serve(
         listener.close()
         raise HandoffError("Open mode (HANDOFF_OPEN_AS, --open) is for a loopback address and without proxies alone")
     with ExitStack() as stack:
-        with when_slow("Starting the database"):
-            url = stack.enter_context(own_database(settings))
-        with when_slow("Bringing the database up to date"):
-            upgrade_database(url)
-            owner_url, url = url, application_url(settings, url)
-            asyncio.run(grant_role(owner_url, asyncio.run(find_role(url))))
-        for line in asyncio.run(log_risks(url)):
-            tell(f"PostgreSQL's log: {line}")
+        owner_url, url = prepare_database(settings, stack)
         load_secret_key(settings)
         tls = check_tls_files(settings)
         address = listening_url(listener, tls=tls is not None)
@@ -79,6 +73,38 @@ def serve(
         )
         asyncio.run(run_server(supervisor, settings, (owner_url, url), address, demo=demo))
     tell("Stopped.")
+
+
+def prepare_database(settings: Settings, stack: ExitStack) -> tuple[str, str]:
+    """The addresses of a database that is up to date: the owner's, and ours. ``stack`` ends it.
+
+    What is to be imported is imported meanwhile; never two things at once, whose modules may want one another.
+    """
+    with ThreadPoolExecutor(1) as beside:  # its thread has ended before anything is forked
+        starting = beside.submit(start_database, settings, stack)
+        preload(["app.store.migrate"])
+        updating = beside.submit(lambda: update_database(settings, starting.result()))
+        preload(PRELOADED)
+        return updating.result()
+
+
+def start_database(settings: Settings, stack: ExitStack) -> str:
+    """The owner's address of one that runs until ``stack`` ends it."""
+    with when_slow("Starting the database"):
+        return stack.enter_context(own_database(settings))
+
+
+def update_database(settings: Settings, owner_url: str) -> tuple[str, str]:
+    """The addresses, the owner's and ours, once migrations and rights are in place."""
+    from app.store.migrate import upgrade_database
+
+    url = application_url(settings, owner_url)
+    with when_slow("Bringing the database up to date"):
+        upgrade_database(owner_url)
+        asyncio.run(grant_role(owner_url, asyncio.run(find_role(url))))
+    for line in asyncio.run(log_risks(url)):
+        tell(f"PostgreSQL's log: {line}")
+    return owner_url, url
 
 
 def read_settings(data_dir: Path | None, open_as: str | None) -> Settings:

@@ -22,3 +22,4 @@ def when_slow(what: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+        timer.join()

@@ -6,13 +6,13 @@ import os
 import signal
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.core.child import Child, Program, start_child
 from app.core.errors import HandoffError
 from app.core.process_guard import VARIABLE
 
@@ -32,6 +32,9 @@ QUICK = 5.0
 """A child that lived for fewer seconds than this died quickly."""
 
 QUICK_DEATHS = 5
+WORKER = Program("handoff-worker", "app.worker")
+PRELOADED = ("uvicorn", "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on", "app.main", WORKER.module)
+"""What the children import, so that the supervisor imports it once for all of them."""
 START_PATIENCE = 60
 
 
@@ -60,9 +63,9 @@ class Supervisor:
         Raises HandoffError where a child keeps dying, or where none gets ready.
         """
         self.catch_signals()
-        children = [asyncio.create_task(self.keep_running(f"web {n + 1}", self.web_command())) for n in range(self.web)]
+        children = [asyncio.create_task(self.keep_running(f"web {n + 1}", self.web_program())) for n in range(self.web)]
         if self.delivery:
-            children.append(asyncio.create_task(self.keep_running("worker", self.worker_command())))
+            children.append(asyncio.create_task(self.keep_running("worker", WORKER)))
         starting = asyncio.create_task(self.announce(when_ready))
         try:
             await self.stop.wait()
@@ -102,7 +105,7 @@ class Supervisor:
         self.failure = self.failure or reason
         self.stop.set()
 
-    def web_command(self) -> list[str]:
+    def web_program(self) -> Program:
         options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"]
         # uvicorn would believe X-Forwarded-* from 127.0.0.1; we read them ourselves, from trusted hops only.
         options += ["--no-proxy-headers", "--lifespan", "on", "--timeout-graceful-shutdown", str(GRACE)]
@@ -111,17 +114,14 @@ class Supervisor:
             certificate, key = self.tls
             options += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key)]
         descriptor = str(self.listener.fileno())
-        return ["-m", "uvicorn", "app.main:run_app", "--factory", "--fd", descriptor, *options]
+        return Program("handoff-web", "uvicorn", ("app.main:run_app", "--factory", "--fd", descriptor, *options))
 
-    def worker_command(self) -> list[str]:
-        return ["-m", "app.worker"]
-
-    async def keep_running(self, name: str, command: list[str]) -> None:
+    async def keep_running(self, name: str, program: Program) -> None:
         """Starts a child again whenever it ends, later each time; too many quick deaths end everything."""
         quick = 0
         while not self.stop.is_set():
             started = time.monotonic()
-            child = await self.start(command)
+            child = await self.start(program)
             code = await self.wait_for(child)
             if self.stop.is_set():
                 return
@@ -133,22 +133,13 @@ class Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stop.wait(), timeout=0.1 * 2**quick)
 
-    async def start(self, command: list[str]) -> asyncio.subprocess.Process:
-        """A child in a session of its own, so that a Ctrl-C reaches us alone and we ask it to end once.
+    async def start(self, program: Program) -> Child:
+        """A child; the lifeline tells it when we are gone."""
+        watched = self.lifeline[0]
+        environment = {**self.environment, VARIABLE: str(watched)}
+        return await start_child(program, environment, (self.listener.fileno(), watched))
 
-        -P keeps the current directory off its import path; the lifeline tells it when we are gone.
-        """
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **self.environment, VARIABLE: str(self.lifeline[0])},
-            pass_fds=(self.listener.fileno(), self.lifeline[0]),
-            start_new_session=True,
-        )
-
-    async def wait_for(self, child: asyncio.subprocess.Process) -> int:
+    async def wait_for(self, child: Child) -> int:
         """The child's exit code; at a stop it is asked to end, and killed where it does not."""
         ended = asyncio.create_task(child.wait())
         stopped = asyncio.create_task(self.stop.wait())
@@ -170,7 +161,7 @@ def defer_signals() -> list[int]:
     return received
 
 
-def send_signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def send_signal(child: Child, number: signal.Signals) -> None:
     """Sends a signal, which may come too late."""
     with suppress(ProcessLookupError):
         child.send_signal(number)

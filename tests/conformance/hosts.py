@@ -21,7 +21,7 @@ from app.core.settings import Settings
 from app.core.supervisor import QUICK
 from tests.api import Caller
 from tests.conformance.conftest import LOOPBACK
-from tests.processes import NEVER, PATIENCE, await_that, has_ended, kill_all, runs_uvicorn, runs_worker
+from tests.processes import NEVER, PATIENCE, await_that, has_ended, is_web, is_worker, kill_all
 from tests.server import Server
 
 SKEW = 600
@@ -119,11 +119,11 @@ class Hosts:
 
     @property
     def webs(self) -> list[psutil.Process]:
-        return self.list_processes(runs_uvicorn)
+        return self.list_processes(is_web)
 
     @property
     def workers(self) -> list[psutil.Process]:
-        return self.list_processes(runs_worker)
+        return self.list_processes(is_worker)
 
     def kill(self) -> None:
         """kill -9 of every process of both hosts, PostgreSQL included."""

@@ -107,7 +107,8 @@ def find_sender(port: int) -> psutil.Process | None:
     ends = {f"socket:[{line[9]}]" for line in lines if int(line[1].rpartition(":")[2], 16) == port}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, psutil.NoSuchProcess):
-            is_worker = b"app.worker" in (process / "cmdline").read_bytes()
+            forked = (process / "comm").read_bytes() == b"handoff-worker\n"
+            is_worker = forked or b"app.worker" in (process / "cmdline").read_bytes()
             if is_worker and any(os.readlink(each) in ends for each in (process / "fd").iterdir()):
                 return psutil.Process(int(process.name))
     return None

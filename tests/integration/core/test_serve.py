@@ -63,6 +63,18 @@ def test_a_killed_web_process_is_started_again(server: Server) -> None:
     await_that(server.answers)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each child is a program of its own")
+def test_what_is_started_again_is_forked_too(server: Server) -> None:
+    supervisor, names = psutil.Process(server.process.pid), {"handoff-web", "handoff-worker"}
+    first = supervisor.children()
+    assert {each.name() for each in first} == names
+    kill_all(first)
+    await_that(lambda: {each.name() for each in supervisor.children() if each not in first} == names)
+    await_that(server.answers)
+    held = {file.path for each in supervisor.children() for file in each.open_files()}
+    assert not any(path.endswith("postgres.lock") for path in held), "it would outlive the supervisor"
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A certificate of 127.0.0.1, signed by itself, and its key."""
