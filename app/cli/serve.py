@@ -69,6 +69,7 @@ def serve(
             },
             log_level="debug" if settings.log_level == "debug" else "warning",
             received=received,
+            sharing=not settings.migration_url,  # as above: it would be in their memory
             tls=tls,
         )
         asyncio.run(run_server(supervisor, settings, (owner_url, url), address, demo=demo))
@@ -84,7 +85,8 @@ def prepare_database(settings: Settings, stack: ExitStack) -> tuple[str, str]:
         starting = beside.submit(start_database, settings, stack)
         preload(["app.store.migrate"])
         updating = beside.submit(lambda: update_database(settings, starting.result()))
-        preload(PRELOADED)
+        if not settings.migration_url:
+            preload(PRELOADED)
         return updating.result()
 
 

@@ -89,12 +89,14 @@ def preload(modules: Iterable[str]) -> None:
     gc.freeze()
 
 
-async def start_child(program: Program, environment: Mapping[str, str], descriptors: Collection[int]) -> Child:
+async def start_child(
+    program: Program, environment: Mapping[str, str], descriptors: Collection[int], *, sharing: bool
+) -> Child:
     """Starts it in a session of its own, so that a Ctrl-C reaches us alone. It inherits the ``descriptors`` only.
 
-    ``environment`` is added to ours.
+    ``environment`` is added to ours. ``sharing`` lets it have our memory, with all that we have read.
     """
-    if can_fork():
+    if sharing and can_fork():
         return fork(program, environment, descriptors)
     return await asyncio.create_subprocess_exec(
         sys.executable,

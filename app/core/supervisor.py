@@ -43,7 +43,8 @@ class Supervisor:
     """What runs: ``web`` processes on ``listener``, and a worker if ``delivery``; ``environment`` is theirs.
 
     ``tls`` are the files of certificate and key by which the web processes speak https; ``received`` is what
-    ``defer_signals`` gave; ``failure`` says why everything ends although no signal came.
+    ``defer_signals`` gave; ``sharing`` says whether children may have our memory; ``failure`` says why everything ends
+    although no signal came.
     """
 
     listener: socket.socket
@@ -52,6 +53,7 @@ class Supervisor:
     environment: Mapping[str, str]
     log_level: str
     received: list[int]
+    sharing: bool
     tls: tuple[Path, Path] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     failure: str | None = None
@@ -137,7 +139,8 @@ class Supervisor:
         """A child; the lifeline tells it when we are gone."""
         watched = self.lifeline[0]
         environment = {**self.environment, VARIABLE: str(watched)}
-        return await start_child(program, environment, (self.listener.fileno(), watched))
+        inherited = (self.listener.fileno(), watched)
+        return await start_child(program, environment, inherited, sharing=self.sharing)
 
     async def wait_for(self, child: Child) -> int:
         """The child's exit code; at a stop it is asked to end, and killed where it does not."""

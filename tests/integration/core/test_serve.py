@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from app.core.embedded_postgres import start_postgres
-from tests.processes import PATIENCE, await_that, has_ended, kill_all
+from app.core.embedded_postgres import serving_url, start_postgres
+from tests.processes import PATIENCE, await_that, has_ended, is_web, is_worker, kill_all
 from tests.server import Server
 
 
@@ -73,6 +73,21 @@ def test_what_is_started_again_is_forked_too(server: Server) -> None:
     await_that(server.answers)
     held = {file.path for each in supervisor.children() for file in each.open_files()}
     assert not any(path.endswith("postgres.lock") for path in held), "it would outlive the supervisor"
+
+
+def test_who_serves_never_holds_the_owners_address(server: Server) -> None:
+    owner = (server.data_dir / "database.url").read_text().strip()
+    there = {"database_url": serving_url(owner), "migration_url": f"{owner}&application_name=canary"}
+    other = Server(server.data_dir.with_name("other"), **there)
+    try:
+        children = psutil.Process(other.process.pid).children()
+        assert any(map(is_web, children))
+        assert any(map(is_worker, children))
+        for each in children:
+            assert each.name() not in ("handoff-web", "handoff-worker")
+            assert "canary" not in "".join(each.environ().values())
+    finally:
+        assert stop(other) == 0
 
 
 @pytest.fixture

@@ -18,23 +18,23 @@ BORN = {"of": "nobody"}
 """What only a forked child finds as its parent has left it."""
 
 
-def be_parent(task: str, *, beside: bool = False) -> None:
+def be_parent(task: str, *, beside: bool = False, sharing: bool = True) -> None:
     """Starts the child, and says on standard error how it ended; ``beside`` lets another thread run meanwhile."""
     BORN["of"] = "the parent"
     end = threading.Event()
     thread = threading.Thread(target=end.wait)
     if beside:
         thread.start()
-    asyncio.run(run_parent(task))
+    asyncio.run(run_parent(task, sharing=sharing))
     end.set()
 
 
-async def run_parent(task: str) -> None:
+async def run_parent(task: str, *, sharing: bool) -> None:
     heard: list[str] = []
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, heard.append, "the parent heard it")
     inherited, ours = os.pipe()
     program = Program("handoff-test", "tests.unit.core.family", (task,))
-    child = await start_child(program, {"HANDOFF_TEST": "given"}, [inherited])
+    child = await start_child(program, {"HANDOFF_TEST": "given"}, [inherited], sharing=sharing)
     os.close(ours)
     code = await child.wait()
     await asyncio.sleep(0)  # the loop hears of signals in its next round
@@ -44,7 +44,9 @@ async def run_parent(task: str) -> None:
 def be_supervisor() -> None:
     """Keeps a worker running that ends at once, and says on standard error why it gave up."""
     supervisor.WORKER = Program("handoff-test", "tests.unit.core.family", ("exit",))
-    kept = supervisor.Supervisor(socket.socket(), web=0, delivery=True, environment={}, log_level="info", received=[])
+    kept = supervisor.Supervisor(
+        socket.socket(), web=0, delivery=True, environment={}, log_level="info", received=[], sharing=True
+    )
     try:
         asyncio.run(kept.run(do_nothing))
     except HandoffError as error:

@@ -55,8 +55,9 @@ def test_a_bug_is_told_without_its_text() -> None:
     assert "what somebody wrote" not in said
 
 
-def test_beside_another_thread_it_is_a_program_of_its_own() -> None:
-    ended = run_family("be_parent('look', beside=True)")
+@pytest.mark.parametrize("where", ["beside=True", "sharing=False"])
+def test_beside_another_thread_or_with_a_secret_it_is_a_program_of_its_own(where: str) -> None:
+    ended = run_family(f"be_parent('look', {where})")
     assert json.loads(ended.stdout)["born of"] == "nobody"
     assert "ended with 0 []" in ended.stderr
 
