@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.text import plain
+from app.core.errors import HandoffError
 
 if TYPE_CHECKING:
     from app.demo.receiver import Received
@@ -44,7 +45,11 @@ def listen(
             seen.add(received.headers["webhook-id"])
         typer.echo(describe_delivery(received, datetime.now(), again=again))  # noqa: DTZ005 -- the clock on the wall
 
-    with Receiver((host, port), read_secret, show) as server:
+    try:
+        receiver = Receiver((host, port), read_secret, show)
+    except OSError as error:
+        raise HandoffError(f"Cannot listen on {host} port {port}: {error.strerror}") from error
+    with receiver as server:
         typer.echo(f"Listening on http://{host}:{server.server_port}/; give this address to `handoff webhook add`.")
         if given is None:
             typer.echo("No secret is given: nothing is verified.")
