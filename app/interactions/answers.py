@@ -15,6 +15,7 @@ from app.fhir.json_text import dump
 from app.fhir.moments import write_instant
 from app.fhir.outcome import operation_outcome
 from app.fhir.subset import Subset, read_subset, subset_text
+from app.interactions.contact import warn_unit
 from app.interactions.entries import Operation
 from app.interactions.read import check_present
 from app.interactions.search import find_page
@@ -73,7 +74,8 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         plan = parse_search(operation.type, operation.pairs, settings, base, lenient=unit.lenient)
         most = settings.max_includes
         page = await find_page(unit.connection, unit.scope, unit.caller, plan, most, unit.mark, base)
-        return EntryAnswer("200 OK", content=searchset_text(base, plan, page, unit.scope))
+        warnings = await warn_unit(unit, [*page.matches, *page.included])
+        return EntryAnswer("200 OK", content=searchset_text(base, plan, page, unit.scope, warnings))
     if operation.history and operation.version is None:
         raise Unsupported("history is not offered in a Bundle")
     subset = read_subset(operation.type, operation.pairs)
@@ -90,7 +92,7 @@ async def answer_get(unit: Unit, operation: Operation) -> EntryAnswer:
         found = None
     stored = check_present(found, name)
     content = subset_text(release(stored, unit.scope), subset)
-    issues = notify_recipient([stored], unit.scope)
+    issues = (*await warn_unit(unit, [stored]), *notify_recipient([stored], unit.scope))
     return EntryAnswer("200 OK", None, stored.version, stamp_text(stored), content, issues)
 
 
@@ -100,7 +102,7 @@ def entry_content(stored: Stored, scope: Scope) -> str:
     return mark_subsetted(text) if stored.type == "Binary" else text
 
 
-def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) -> str:
+def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope, warnings: tuple[Issue, ...]) -> str:
     """A searchset with its self and next links; what is included comes after the matches, warnings at the end.
 
     The last page of a poll says where the next poll begins.
@@ -116,7 +118,7 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope) ->
     # Elements are named for the type that is searched; a summary is of every resource.
     beside = plan.subset if plan.subset and plan.subset.mode != "elements" else None
     entries += [entry_of(base_url, each, scope, beside, "include") for each in page.included]
-    issues = (*plan.issues, *notify_recipient((*page.matches, *page.included), scope))
+    issues = (*plan.issues, *warnings, *notify_recipient((*page.matches, *page.included), scope))
     if issues:
         entries.append(outcome_entry(dump(operation_outcome(issues))))
     return bundle_text("searchset", links, entries, page.total)

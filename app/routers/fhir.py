@@ -11,6 +11,7 @@ from app.interactions.answers import history_text, searchset_text
 from app.interactions.batch import run_batch
 from app.interactions.break_glass import read_through_glass, search_through_glass
 from app.interactions.capabilities import describe_capabilities
+from app.interactions.contact import warn_of_contact
 from app.interactions.create import create_resource
 from app.interactions.delete import delete_match, delete_resource
 from app.interactions.history import read_versions
@@ -128,9 +129,11 @@ async def answer_search(request: Request, resource_type: str) -> Response:
     search = search_through_glass if caller.break_glass else search_type
     plan, page = await search(hub, caller, check_type(resource_type), query, lenient=lenient)
     scope = scope_of(caller, hub.settings)
-    text = searchset_text(hub.base_url, plan, page, scope)
+    warnings = await warn_of_contact(hub, caller, [*page.matches, *page.included], scope)
+    text = searchset_text(hub.base_url, plan, page, scope, warnings)
     tag = None
-    if page.mark and request.method == "GET" and plan.cursor is None and page.following is None:
+    # A warning changes without the rows that it is about: then the answer is never 304.
+    if page.mark and request.method == "GET" and plan.cursor is None and page.following is None and not warnings:
         address = f"{hub.base_url}/{plan.type}?{urlencode(query)}"
         tag = tag_poll(caller, scope, address, [*page.matches, *page.included])
     return answer_poll(request, text, tag, pretty=pretty)
@@ -180,9 +183,11 @@ async def read(request: Request, resource_type: str, resource_id: str) -> Respon
     subset = read_part(request, check_type(resource_type))
     read_current = read_through_glass if caller.break_glass else read_resource
     stored = await read_current(hub, caller, resource_type, check_id(resource_type, resource_id))
-    if is_unchanged(request, stored.version, stored.last_updated):
+    scope = scope_of(caller, hub.settings)
+    warnings = await warn_of_contact(hub, caller, [stored], scope)
+    if not warnings and is_unchanged(request, stored.version, stored.last_updated):
         return Response(None, 304, version_headers(stored))
-    return answer_resource(stored, scope_of(caller, hub.settings), subset, pretty=pretty)
+    return answer_resource(stored, scope, subset, warnings, pretty=pretty)
 
 
 @router.get("/{resource_type}/{resource_id}/_history/{version}")
@@ -193,7 +198,9 @@ async def vread(request: Request, resource_type: str, resource_id: str, version:
     subset = read_part(request, check_type(resource_type))
     number = check_version(resource_type, check_id(resource_type, resource_id), version)
     stored = await read_version(hub, caller, resource_type, resource_id, number)
-    return answer_resource(stored, scope_of(caller, hub.settings), subset, pretty=pretty)
+    scope = scope_of(caller, hub.settings)
+    warnings = await warn_of_contact(hub, caller, [stored], scope)
+    return answer_resource(stored, scope, subset, warnings, pretty=pretty)
 
 
 @router.put("/{resource_type}/{resource_id}")

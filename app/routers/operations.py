@@ -98,4 +98,4 @@ async def claim(request: Request, resource_id: str) -> Response:
     caller, hub = await find_caller(request), find_hub(request)
     await read_call(request, "claim", "Task")
     stored = await claim_task(hub, caller, check_id("Task", resource_id), read_if_match(request))
-    return answer_resource(stored, scope_of(caller, hub.settings), None, pretty=pretty)
+    return answer_resource(stored, scope_of(caller, hub.settings), None, (), pretty=pretty)

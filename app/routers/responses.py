@@ -49,11 +49,15 @@ def version_headers(stored: Stored) -> dict[str, str]:
     }
 
 
-def answer_resource(stored: Stored, scope: Scope, subset: Subset | None, *, pretty: bool) -> Response:
-    """A version, as read, or a part of it; what may not be passed on says so in a Warning (RFC 7234, 5.5)."""
+def answer_resource(
+    stored: Stored, scope: Scope, subset: Subset | None, warnings: Sequence[Issue], *, pretty: bool
+) -> Response:
+    """A version, as read, or a part of it; with the warnings, and the one of what may not be passed on, in a Warning
+    (RFC 7234, 5.5).
+    """
     headers = version_headers(stored)
-    for issue in notify_recipient([stored], scope):
-        headers["Warning"] = f'299 - "{issue.diagnostics}"'
+    if told := [f'299 - "{each.diagnostics}"' for each in (*warnings, *notify_recipient([stored], scope))]:
+        headers["Warning"] = ", ".join(told)
     return answer_text(subset_text(release(stored, scope), subset), 200, headers, pretty=pretty)
 
 
