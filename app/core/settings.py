@@ -124,6 +124,11 @@ class Settings(BaseSettings):
     rate_burst: int = Field(
         default=1_000, ge=1, description="Requests that one client may make at once, after a pause."
     )
+    update_as_create: str = Field(
+        default="",
+        description="Clients (names, comma-separated) whose PUT to an id that nothing has creates, as that of an admin "
+        "does. They can tell which ids are in use.",
+    )
     cors_origins: str = Field(
         default="",
         description="Origins (https://app.example.org, comma-separated) whose pages may call the API from a browser; "
@@ -347,6 +352,11 @@ class Settings(BaseSettings):
         if self.smtp_user is not None and self.smtp_tls == "none":
             raise ValueError("HANDOFF_SMTP_USER needs encryption (HANDOFF_SMTP_TLS)")
         return self
+
+    @property
+    def clients_with_own_ids(self) -> list[str]:
+        """The clients that create by PUT."""
+        return split_list(self.update_as_create)
 
     @property
     def allowed_origins(self) -> list[str]:

@@ -198,8 +198,8 @@ async def write_update(
     check_whole(resource, root)
     links = await load_links(unit, resource, key)
     stored = links.loaded.get(key)
-    if unit.caller.role == "admin" and (stored is None or stored.deleted):
-        return await update_as_create(unit, resource, key, stored)
+    if (stored is None and may_choose_ids(unit)) or (stored and stored.deleted and unit.caller.role == "admin"):
+        return await update_as_create(unit, resource, key, stored, if_match)
     current = find_current(unit, links, key)
     if key[0] == "Task":
         parties = find_parties(unit, current)
@@ -266,11 +266,23 @@ def check_same_subject(before: Resource, after: Resource, root: str) -> None:
             raise BusinessRule(f"{name} does not change: record it anew about the other patient", (f"{root}.{name}",))
 
 
-async def update_as_create(unit: Unit, resource: Resource, key: Key, tombstone: Stored | None) -> Written:
-    """PUT to an id of one's choice: the admin's alone (access.md, Roles)."""
-    if tombstone is None:
-        return await write_new(unit, resource, key[1])
-    raise Gone(f"{tombstone.reference} was deleted; give the resource another id")
+def may_choose_ids(unit: Unit) -> bool:
+    """Whether a PUT to an id that nothing has creates: the admin's, and each client's for which the operator says so.
+
+    Such a client can tell which ids are in use, by whomever.
+    """
+    return unit.caller.role == "admin" or unit.caller.client_id in unit.hub.settings.clients_with_own_ids
+
+
+async def update_as_create(
+    unit: Unit, resource: Resource, key: Key, tombstone: Stored | None, if_match: int | None
+) -> Written:
+    """PUT to an id of one's choice (R4 http, update as create; access.md, Roles). Raises Gone, PreconditionFailed."""
+    if tombstone is not None:
+        raise Gone(f"{tombstone.reference} was deleted; give the resource another id")
+    if if_match is not None:
+        raise PreconditionFailed(f"{key[0]}/{key[1]} is not there, in no version")
+    return await write_new(unit, resource, key[1])
 
 
 async def write_deletion(unit: Unit, key: Key, if_match: int | None = None) -> Stored | None:

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from tests.api import Caller
+from tests.api import Caller, World
 from tests.integration.interactions.samples import patient, refer, reference, refused, service_request
 
 BASE = "http://handoff.test/fhir"
+OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "Weight"}}
 
 
 async def test_updated(hospital: Caller) -> None:
@@ -126,3 +127,28 @@ async def test_of_a_hundred_writers_with_one_version_one_wins(hospital: Caller) 
     assert statuses == [200, *[412] * 99]
     history = (await hospital.get(f"/{reference(made)}/_history")).json()["entry"]
     assert [each["response"]["etag"] for each in history] == ['W/"2"', 'W/"1"']
+
+
+async def test_put_to_a_new_id_creates_for_a_client_that_the_operator_names(
+    world: World, hospital: Caller, ngo: Caller
+) -> None:
+    foreign, gone = await hidden(hospital), await hidden(hospital)
+    assert (await hospital.send("DELETE", f"/{gone}")).status_code in (200, 204)
+    client = await world.pool.fetchval("SELECT id FROM client WHERE organization = 'ngo'")
+    body = {"resourceType": "HealthcareService", "id": "kitchen-1", "name": "Meals"}
+    refused(await ngo.send("PUT", "/HealthcareService/kitchen-1", body), 404)
+    world.hub.settings = world.settings.model_copy(update={"update_as_create": f"another, {client}"})
+    refused(await ngo.send("PUT", "/HealthcareService/kitchen-1", body, If_Match='W/"1"'), 412)
+    answer = await ngo.send("PUT", "/HealthcareService/kitchen-1", body)
+    assert (answer.status_code, answer.headers["etag"]) == (201, 'W/"1"')
+    answer = await ngo.send("PUT", "/HealthcareService/kitchen-1", {**body, "name": "Warm meals"})
+    assert (answer.status_code, answer.headers["etag"]) == (200, 'W/"2"')
+    for each in (foreign, gone):
+        refused(await ngo.send("PUT", f"/{each}", {**OBSERVATION, "id": each.split("/")[1]}), 404)
+    refused(await ngo.send("PUT", "/Patient/of-mine", {**patient(), "id": "of-mine"}), 403)
+    refused(await hospital.send("PUT", "/Patient/of-mine", {**patient(), "id": "of-mine"}), 404)
+
+
+async def hidden(hospital: Caller) -> str:
+    """Something that the ngo does not see."""
+    return reference(await hospital.create(OBSERVATION))
