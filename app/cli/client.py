@@ -120,7 +120,8 @@ def add_key(name: Name, generate_key: GenerateKey = None, public_key: PublicKey 
     tell_key(generate_key)
 
 
-@commands.command(name="remove-key")
+# A kid may begin with "-": it is no option.
+@commands.command(name="remove-key", context_settings={"ignore_unknown_options": True})
 def remove_key(name: Name, kid: Annotated[str, typer.Argument(help="The key's kid, as `client show` has it.")]) -> None:
     """Take a key away; tokens that were got by it live out their 300 seconds."""
     from app.interactions import clients

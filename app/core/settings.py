@@ -188,7 +188,7 @@ class Settings(BaseSettings):
         "very address that was checked, never for a name.",
     )
     worker_nice: int = Field(
-        default=5,
+        default=10,
         ge=0,
         le=19,
         description="By how much the worker leaves the CPU to the web processes of its machine (nice); 0 for not at "

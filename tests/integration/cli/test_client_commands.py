@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
+from app.access.clients import generate_key
 from tests.integration.cli.conftest import Attempt, Command
 
 
@@ -34,6 +35,14 @@ async def test_a_client_by_command(handoff: Command, attempt: Attempt, pool: asy
     told = {row["interaction"] for row in rows}
     names = ("add", "add-key", "remove-key", "change", "jwks-url", "disable", "enable", "remove")
     assert told == {f"handoff client {name} ehr" for name in names}
+
+
+async def test_a_kid_may_begin_with_a_dash(handoff: Command, tmp_path: Path) -> None:
+    about = ("--organization", "Organization/hospital", "--role", "referrer", "--scope", "system/Task.rs")
+    await handoff("client", "add", "ehr", *about, "--generate-key", str(tmp_path / "first.json"))
+    (tmp_path / "second.json").write_text(json.dumps({**json.loads(generate_key()[1]), "kid": "-x8h8g04"}))
+    assert "-x8h8g04" in await handoff("client", "add-key", "ehr", "--public-key", str(tmp_path / "second.json"))
+    assert "-x8h8g04" not in await handoff("client", "remove-key", "ehr", "-x8h8g04")
 
 
 async def test_a_network_by_command(handoff: Command, attempt: Attempt, pool: asyncpg.Pool, tmp_path: Path) -> None:
