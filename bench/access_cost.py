@@ -2,20 +2,26 @@
 
     python -m bench.access_cost
 
-Without HTTP, which costs both the same: so the ratio it prints is above that of a whole request.
+Over HTTP, from a process of its own.
 """
 
 import asyncio
+import json
+import pickle
+import socket
 import statistics
+import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import asyncpg
 import psutil
+import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from app.access.clients import generate_key, load_client, register_client
@@ -29,12 +35,11 @@ from app.interactions.unit import SYSTEM
 from app.main import create_app
 from app.routers.recorder import Recorder
 from app.store.migrate import upgrade_database
-from bench.cases import PARTNER, POLL
+from bench.cases import PARTNER, POLL, raw
 from bench.load import load_tasks
 from bench.stage import sum_cpu
 
-ROUNDS, POLLS = 8, 250
-QUERY = "&".join(f"{name}={value}" for name, value in POLL).encode()
+ROUNDS, POLLS, CONNECTIONS = 8, 1_000, 8
 SCOPES = ("app.routers.fhir.scope_of", "app.interactions.read.scope_of")
 
 
@@ -48,32 +53,29 @@ class Anyone:
         return caller
 
 
-async def poll(app: FastAPI, headers: list[tuple[bytes, bytes]]) -> None:
-    """One hot poll through the application, which must be answered."""
-    sent: list[Any] = []
-    path = "/fhir/Task"
-    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": QUERY}
-    scope |= {"headers": headers, "client": ("127.0.0.1", 1), "server": ("bench", 80), "scheme": "http"}
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    if sent[0]["status"] != 200:
-        raise RuntimeError(sent)
+@asynccontextmanager
+async def serving(app: FastAPI) -> AsyncIterator[int]:
+    """The application behind uvicorn in this process, as a web process runs it; its port."""
+    config = uvicorn.Config(app, http="httptools", lifespan="off", access_log=False, log_level="warning")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        running = asyncio.create_task(server.serve([listener]))
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await running
 
 
-async def measure(app: FastAPI, headers: list[tuple[bytes, bytes]], running: RunningPostgres) -> float:
-    """CPU milliseconds of one poll, the server's and PostgreSQL's."""
+async def measure(app: FastAPI, port: int, requests: Path, running: RunningPostgres) -> float:
+    """CPU milliseconds of one poll, the server's and PostgreSQL's, but not of the process that asks."""
     number = int((running.layout.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
     postgres = psutil.Process(number)
     own, theirs = time.process_time(), sum_cpu(postgres)
-    for _ in range(POLLS):
-        await poll(app, headers)
+    command = ["-m", "bench.traffic", "127.0.0.1", str(port), str(CONNECTIONS), "60", str(requests)]
+    asking = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
+    told = json.loads((await asking.communicate())[0])
     await app.state.hub.trail.flush()
+    if told["statuses"] != {"200": POLLS}:
+        raise RuntimeError(told)
     return 1000 * (time.process_time() - own + sum_cpu(postgres) - theirs) / POLLS
 
 
@@ -104,15 +106,23 @@ async def compare(settings: Settings, running: RunningPostgres) -> None:
     whole, bare = create_app(settings), create_app(settings)
     bare.user_middleware = [each for each in bare.user_middleware if Recorder.__name__ not in repr(each)]
     figures: dict[str, list[float]] = {"on": [], "off": []}
-    async with whole.router.lifespan_context(whole), bare.router.lifespan_context(bare):
-        headers = [(b"authorization", f"Bearer {await get_token(whole, settings)}".encode())]
+    requests = settings.data_dir / "requests"
+    async with (
+        whole.router.lifespan_context(whole),
+        bare.router.lifespan_context(bare),
+        serving(whole) as first,
+        serving(bare) as second,
+    ):
+        query = "&".join(f"{name}={value}" for name, value in POLL)
+        request = raw("GET", f"/Task?{query}", await get_token(whole, settings))
+        requests.write_bytes(pickle.dumps([request] * POLLS))
         bare.state.verifier = Anyone()
         for turn in range(ROUNDS + 1):
-            for name, app in (("on", whole), ("off", bare)):
+            for name, app, port in (("on", whole, first), ("off", bare, second)):
                 with ExitStack() as stack:
                     for place in SCOPES if name == "off" else ():
                         stack.enter_context(patch(place, lambda caller, settings: SYSTEM))
-                    cost = await measure(app, headers, running)
+                    cost = await measure(app, port, requests, running)
                 if turn:  # the first one warms up
                     figures[name].append(cost)
     on, off = (statistics.median(figures[name]) for name in ("on", "off"))
@@ -127,7 +137,8 @@ def main() -> None:
         try:
             upgrade_database(running.url)
             settings = Settings(database_url=running.url, data_dir=Path(name), public_url="http://bench", rate_limit=0)
-            asyncio.run(compare(settings, running))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(compare(settings, running))
         finally:
             running.destroy()
 
