@@ -1,6 +1,6 @@
 """Opens and closes the package of a Task as it is written (access.md, What a caller sees)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -229,8 +229,10 @@ async def reweigh_resource(unit: Unit, stored: Stored, content: Resource) -> boo
     return left
 
 
-async def order_shares(unit: Unit, shares: Iterable[Share]) -> list[Share]:
-    """Packages with those first of which others pass something on."""
+async def order_shares(unit: Unit, shares: Collection[Share]) -> list[Share]:
+    """Packages with those first of which others pass something on. Each is weighed anew when it is its turn."""
+    if len(shares) < 2:
+        return list(shares)
     weighers = {share: await find_weigher(unit, *share) for share in sorted(shares)}
     return sorted(weighers, key=lambda share: count_hands(weighers[share]))
 
