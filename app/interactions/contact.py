@@ -71,7 +71,7 @@ async def find_requests(
     connection: Connection, scope: Scope, patients: list[str], settings: Settings, base: str
 ) -> AsyncIterator[Stored]:
     """The ServiceRequests about these patients that the scope sees."""
-    query = [("subject", ",".join(patients)), ("_count", str(settings.max_count))]
+    query = [("patient", ",".join(patients)), ("_count", str(settings.max_count))]
     plan = parse_search("ServiceRequest", query, settings, base)
     while True:
         page = await search_resources(connection, scope, plan, 0)
