@@ -14,6 +14,7 @@ from app.interactions.unit import Unit
 from app.referral.consent import name_patient
 from app.referral.events import CONTACT_PROHIBITED, is_contact_prohibited
 from app.search.parse import parse_search
+from app.search.plan import SearchPlan
 from app.store.rows import Stored
 from app.store.search import search_resources
 
@@ -67,12 +68,17 @@ async def find_warnings(
     )
 
 
+def plan_requests(patients: list[str], settings: Settings, base: str) -> SearchPlan:
+    """By ``patient``, of which there is an index; there is none of ``subject``."""
+    query = [("patient", ",".join(patients)), ("_count", str(settings.max_count))]
+    return parse_search("ServiceRequest", query, settings, base)
+
+
 async def find_requests(
     connection: Connection, scope: Scope, patients: list[str], settings: Settings, base: str
 ) -> AsyncIterator[Stored]:
     """The ServiceRequests about these patients that the scope sees."""
-    query = [("patient", ",".join(patients)), ("_count", str(settings.max_count))]
-    plan = parse_search("ServiceRequest", query, settings, base)
+    plan = plan_requests(patients, settings, base)
     while True:
         page = await search_resources(connection, scope, plan, 0)
         for each in page.matches:

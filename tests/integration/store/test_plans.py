@@ -17,6 +17,7 @@ import pytest
 
 from app.core.caller import Scope
 from app.core.settings import Settings
+from app.interactions.contact import plan_requests
 from app.search.parse import parse_search
 from app.search.plan import SearchPlan
 from app.store import looks
@@ -28,6 +29,7 @@ from tests.conftest import copy_of, name_database, run_sql, swap_database
 HALF = PARTNERS[0]
 """It owns half of all Tasks."""
 TASKS = 2_000
+BASE = "http://bench/fhir"
 PATIENT, NUMBER = "Patient/bench-patient-7", "00000007"
 POLL = f"owner=Organization/{HALF}&status=requested"
 HOT: list[tuple[str, str, int]] = [
@@ -136,7 +138,7 @@ async def load(url: str) -> None:
 def parse(query: str) -> SearchPlan:
     resource_type, _, pairs = query.partition("?")
     split = [(name, value) for name, _, value in (each.partition("=") for each in pairs.split("&"))]
-    return parse_search(resource_type, split, Settings(), "http://bench/fhir")
+    return parse_search(resource_type, split, Settings(), BASE)
 
 
 async def explain_search(pool: asyncpg.Pool, query: str, organization: str) -> dict[str, Any]:
@@ -190,6 +192,17 @@ async def test_what_refers_to_a_match_is_found_by_its_index(pool: asyncpg.Pool) 
     for query, reference in RETURNING:
         statement, values = render_returning(parse(query), Scope((HALF,)), [reference], 50)
         wrong += check_plan(query, await explain(pool, statement, values), 250)
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_the_requests_about_a_page_of_patients_go_by_their_index(pool: asyncpg.Pool) -> None:
+    patients = [f"Patient/bench-patient-{n}" for n in range(50)]
+    wrong = []
+    for organization in (HALF, HOSPITAL):
+        statement, values = render_search(plan_requests(patients, Settings(), BASE), Scope((organization,)))
+        plan = await explain(pool, statement, values)
+        wrong += check_plan(organization, plan, 500)
+        assert "service_request_by_patient_status" in {each.get("Index Name") for each in walk_plan(plan)}
     assert not wrong, "\n".join(map(str, wrong))
 
 
