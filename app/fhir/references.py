@@ -1,7 +1,6 @@
 """Finds the references of a resource and reads what they name (R4 references)."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,19 +34,21 @@ class Literal:
 
 def find_references(resource: dict[str, Any]) -> list[FoundReference]:
     """Every element with a ``reference`` text, those of contained resources and extensions included."""
-    return list(_walk(resource, str(resource.get("resourceType", ""))))
+    found: list[FoundReference] = []
+    _walk(resource, str(resource.get("resourceType", "")), found)
+    return found
 
 
-def _walk(node: Any, place: str) -> Iterator[FoundReference]:
+def _walk(node: Any, place: str, found: list[FoundReference]) -> None:
     if isinstance(node, dict):
         if isinstance(node.get("reference"), str):
-            yield FoundReference(place, node)
+            found.append(FoundReference(place, node))
         for key, child in node.items():
-            if isinstance(child, dict | list):
-                yield from _walk(child, f"{place}.{key}")
+            if isinstance(child, (dict, list)):
+                _walk(child, f"{place}.{key}", found)
     elif isinstance(node, list):
         for index, child in enumerate(node):
-            yield from _walk(child, f"{place}[{index}]")
+            _walk(child, f"{place}[{index}]", found)
 
 
 @lru_cache(maxsize=4096)

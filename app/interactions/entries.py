@@ -11,6 +11,7 @@ from app.fhir.registry import TYPES
 from app.fhir.validation import validate
 from app.interactions.writing import check_resource
 from app.search.query_text import read_pairs
+from app.store.rows import Key
 
 METHODS = ("DELETE", "POST", "PUT", "GET", "HEAD")
 """In the order in which a transaction is processed; HEAD is read as GET."""
@@ -37,6 +38,8 @@ class Operation:
     found: Any = field(default=None)
     new: bool = False
     """Whether it creates; ``id`` is then one that the server chose."""
+    referred: set[Key] = field(default_factory=set)
+    """What its resource refers to here, once these references are resolved."""
 
     @property
     def root(self) -> str:

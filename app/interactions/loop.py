@@ -48,13 +48,14 @@ async def place_resource(unit: Unit, links: Links, resource: Resource, key: Key,
     """
     if key[0] not in REFERRAL_TYPES:
         return NOWHERE
-    settled = old is not None and not old.deleted and (key[0] == "ServiceRequest" or is_asked_for(old))
+    asked = old is not None and is_asked_for(old)
+    settled = asked or (old is not None and key[0] == "ServiceRequest")
     referral = old.referral if old and settled else None
     if key[0] != "Task":
         if key[0] == "ServiceRequest" and not settled:
             referral = await place_request(unit, links, resource)
         return Placement(referral or find_root(links, resource, key))
-    if old and old.requester_org and is_asked_for(old):
+    if old and old.requester_org and asked:
         # Once asked for, requester and owner stay; until then both may still change.
         requester, assigned = old.requester_org, old.assigned_org
     else:
@@ -147,8 +148,8 @@ async def settle_task(
     focus = find_own_request(links, new, task)
     service_request = read_content(focus) if focus else None
     by = name_actor(unit)
-    add_events(unit, new, task, task_events(before, after, service_request, version=new.version, by=by))
-    add_events(unit, new, task, version_events(TASK_VERSION, before, after))
+    told = task_events(before, after, service_request, version=new.version, by=by)
+    add_events(unit, new, task, told + version_events(TASK_VERSION, before, after))
     await settle_pool(unit, new, after)
     ended = after is not None and after.get("status") in TERMINAL and (before or {}).get("status") not in TERMINAL
     if ended and focus:

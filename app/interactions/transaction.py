@@ -58,8 +58,8 @@ async def run_entries(
 
     async def work(unit: Unit) -> list[EntryAnswer]:
         unit.mark, unit.lenient = mark, lenient
-        # Read anew at each attempt: references are rewritten in place.
-        operations = read_operations(copy_entries(entries), hub.base_url, offset)
+        # Read anew at each attempt, for what they come to may be another thing then.
+        operations = read_operations(entries, hub.base_url, offset)
         await resolve_conditions(unit, operations)
         check_distinct(operations)
         await resolve_references(unit, operations)
@@ -68,24 +68,13 @@ async def run_entries(
         unit.session.fresh |= unit.coming
         await prepare_entries(unit, operations)
         answers: dict[int, EntryAnswer] = {}
-        for operation in in_order(operations, hub.base_url):
+        for operation in in_order(operations):
             answer = await run_operation(unit, operation)
             answers[operation.index] = answer
             follow_adoption(operations, operation, answer)
         return [answers[index] for index in sorted(answers)]
 
     return await run_unit(hub, caller, work)
-
-
-def copy_entries(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Copies deep enough that rewriting references leaves the Bundle as it came."""
-
-    def copy(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: copy(value) for key, value in node.items()}
-        return [copy(each) for each in node] if isinstance(node, list) else node
-
-    return [copy(entry) for entry in entries]
 
 
 async def resolve_conditions(unit: Unit, operations: list[Operation]) -> None:
@@ -150,10 +139,11 @@ async def resolve_references(unit: Unit, operations: list[Operation]) -> None:
             elif f"{base}/{literal}" in names:
                 # A relative reference is read against the entry's own fullUrl (R4 bundle, 2.36.4.1).
                 found.element["reference"] = names[f"{base}/{literal}"]
+        operation.referred = referred_keys(operation.resource, unit.hub.base_url)
 
 
 def rewrite(node: Any, names: dict[str, str]) -> Any:
-    """The resource with every reference or uri that is an entry's fullUrl replaced (R4 http, 3.1.0.11.2)."""
+    """A copy of the resource with every reference or uri that is an entry's fullUrl replaced (R4 http, 3.1.0.11.2)."""
     if isinstance(node, dict):
         return {
             key: names.get(value, value) if isinstance(value, str) and key in REWRITTEN else rewrite(value, names)
@@ -183,20 +173,19 @@ def find_focused(operations: list[Operation], base_url: str) -> Iterator[str]:
 
 async def prepare_entries(unit: Unit, operations: list[Operation]) -> None:
     """Takes the locks of all entries together, and reads at once what they ask for."""
-    base = unit.hub.base_url
     written = [each for each in operations if each.method != "GET"]
     keys = {(each.type, each.id) for each in written if each.id}
     weighed: set[str] = set()
     for operation in written:
         if operation.resource:
-            keys |= referred_keys(operation.resource, base)
-            weighed |= find_weighed(unit, operation.resource) if operation.new else set()
+            keys |= operation.referred
+            weighed |= find_weighed(operation.resource, operation.referred) if operation.new else set()
     if any(each.type == "Consent" for each in written):
         weighed = set()  # who writes one holds it alone, and two who shared it before would wait for each other
-    await unit.prepare(find_keys(operations, base), keys, Weighed(frozenset(weighed), unit.caller.organization))
+    await unit.prepare(find_keys(operations), keys, Weighed(frozenset(weighed), unit.caller.organization))
 
 
-def find_keys(operations: list[Operation], base_url: str) -> set[Key]:
+def find_keys(operations: list[Operation]) -> set[Key]:
     """What the transaction writes in referrals or refers to: their locks are taken first, together."""
     keys: set[Key] = set()
     for operation in operations:
@@ -204,12 +193,11 @@ def find_keys(operations: list[Operation], base_url: str) -> set[Key]:
             continue
         if operation.id:
             keys.add((operation.type, operation.id))
-        if operation.resource:
-            keys |= referred_keys(operation.resource, base_url)
+        keys |= operation.referred
     return keys
 
 
-def in_order(operations: list[Operation], base_url: str) -> list[Operation]:
+def in_order(operations: list[Operation]) -> list[Operation]:
     """DELETE, POST, PUT, GET; and creates so that what is referred to comes before what refers to it."""
     created = {(each.type, each.id): each for each in operations if each.new}
     placed: dict[int, Operation] = {}
@@ -218,11 +206,10 @@ def in_order(operations: list[Operation], base_url: str) -> list[Operation]:
         if operation.index in placed or operation.index in under_way:
             return
         under_way.add(operation.index)
-        if operation.resource:
-            for key in sorted(referred_keys(operation.resource, base_url)):
-                other = created.get(key)
-                if other and CREATION_ORDER.get(other.type, 0) <= CREATION_ORDER.get(operation.type, 0):
-                    place(other)
+        for key in sorted(operation.referred):
+            other = created.get(key)
+            if other and CREATION_ORDER.get(other.type, 0) <= CREATION_ORDER.get(operation.type, 0):
+                place(other)
         placed[operation.index] = operation
 
     under_way: set[int] = set()

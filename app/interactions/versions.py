@@ -11,7 +11,7 @@ from app.fhir.moments import write_instant
 from app.interactions.unit import Unit
 from app.referral.clocks import move_clock, read_hours, set_clock
 from app.referral.provenance import provenance_of_change
-from app.search.extract import extractor
+from app.search.extract import extractor, has_same_rows
 from app.store.content import cut_content
 from app.store.rows import NO_CLOCK, Draft, Due, Stored
 
@@ -82,21 +82,19 @@ async def replace_version(
 
     LostRace comes where ``old`` is not current any more.
     """
-    extract = extractor(old.type, unit.hub.base_url)
-    index = extract(resource)
     place = placement or Placement(old.referral, old.requester_org, old.assigned_org)
     draft = Draft(
         type=old.type,
         id=old.id,
         pieces=cut_content(resource, old.id),
-        index=index,
+        index=extractor(old.type, unit.hub.base_url)(resource),
         owner_org=old.owner_org,
         referral=place.referral,
         requester_org=place.requester_org,
         assigned_org=place.assigned_org,
         due=find_due(unit, before, resource),
     )
-    unchanged = before is not None and extract(before).rows == index.rows
+    unchanged = before is not None and has_same_rows(old.type, before, resource)
     return await unit.session.update(draft, old, children_changed=not unchanged)
 
 

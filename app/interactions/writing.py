@@ -82,7 +82,7 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
         await unit.lock_referrals(("Task", each) for each, _ in await find_shares(unit.connection, namers))
     touched = keys if own[0] in REFERRAL_TYPES else ()
     # The entries of a Bundle come prepared.
-    weighed = find_weighed(unit, resource) if own in unit.session.fresh - unit.coming else set()
+    weighed = find_weighed(resource, keys) if own in unit.session.fresh - unit.coming else set()
     await unit.prepare(touched, keys, Weighed(frozenset(weighed), unit.caller.organization))
     links = Links(unit)
     await links.load(keys)
@@ -94,10 +94,10 @@ async def load_links(unit: Unit, resource: Resource, own: Key) -> Links:
     return links
 
 
-def find_weighed(unit: Unit, resource: Resource) -> set[str]:
+def find_weighed(resource: Resource, referred: set[Key]) -> set[str]:
     """The patients whose Consents are about to be weighed, as far as a new resource tells; any other is held later."""
     asked = resource["resourceType"] == "CarePlan" or (resource["resourceType"] == "Task" and is_asked(resource))
-    return {key[1] for key in referred_keys(resource, unit.hub.base_url) if asked and key[0] == "Patient"}
+    return {key[1] for key in referred if asked and key[0] == "Patient"}
 
 
 async def write_new(unit: Unit, resource: Resource, resource_id: str | None = None, root: str | None = None) -> Written:

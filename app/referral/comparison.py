@@ -10,7 +10,7 @@ def same(one: Any, other: Any) -> bool:
 
     R4 datatypes, decimal: the precision is part of the number.
     """
-    return one is other or dump(in_order(one)) == dump(in_order(other))
+    return one is other or dump(one) == dump(other) or dump(in_order(one)) == dump(in_order(other))
 
 
 def in_order(value: Any) -> Any:

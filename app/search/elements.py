@@ -1,25 +1,38 @@
 """Finds the elements of a resource that a compiled path selects."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from app.fhir.registry import Path
 
 
-def walk_steps(node: Any, steps: tuple[str, ...]) -> Iterator[Any]:
+def walk_steps(nodes: list[Any], steps: tuple[str, ...]) -> list[Any]:
     """The values at the end of a path; lists are flattened at each step, as FHIRPath does."""
-    if isinstance(node, list):
-        for each in node:
-            yield from walk_steps(each, steps)
-    elif not steps:
-        if node is not None:
-            yield node
-    elif isinstance(node, dict) and (child := node.get(steps[0])) is not None:
-        yield from walk_steps(child, steps[1:])
+    for step in steps:
+        found: list[Any] = []
+        for each in nodes:
+            value = each.get(step) if isinstance(each, dict) else None
+            if isinstance(value, list):
+                found += spread(value)
+            elif value is not None:
+                found.append(value)
+        nodes = found
+    return nodes
 
 
-def find_values(resource: dict[str, Any], path: Path) -> Iterator[Any]:
+def spread(values: list[Any]) -> list[Any]:
+    """The values of a list and of the lists in it; null is none."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, list):
+            found += spread(value)
+        elif value is not None:
+            found.append(value)
+    return found
+
+
+def find_values(resource: dict[str, Any], path: Path) -> list[Any]:
     """The elements that one path of a search parameter selects."""
-    for value in walk_steps(resource, path.steps):
-        if not path.where or (isinstance(value, dict) and all(value.get(key) == wanted for key, wanted in path.where)):
-            yield from walk_steps(value, path.tail)
+    values = walk_steps([resource], path.steps)
+    for key, wanted in path.where:
+        values = [each for each in values if isinstance(each, dict) and each.get(key) == wanted]
+    return walk_steps(values, path.tail) if path.tail else values

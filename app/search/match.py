@@ -120,10 +120,9 @@ class Version:
         """What is indexed: every row, or the one value that a column holds, the default of an absent one too."""
         found = index_rows(parameter, self.resource, self.base)
         if parameter.in_rows:
-            return list(found)
-        first = next(found, None)
-        if first is not None:
-            return [first]
+            return found
+        if found:
+            return found[:1]
         return [] if parameter.absent is None else [(parameter.absent,) * scalar_width(parameter)]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import Invalid
-from app.fhir.json_text import ExactDecimal, Limits, dump, parse
+from app.fhir.json_text import DEFAULT_LIMITS, STORED_LIMITS, ExactDecimal, Limits, dump, parse
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,15})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
@@ -32,6 +32,7 @@ TEXTS = st.recursive(LEAVES, written, max_leaves=20)
 def test_text_survives_to_the_letter(text: str) -> None:
     body = '{"a":' + text + "}"
     assert dump(parse(body.encode())) == body
+    assert dump(parse(body.encode(), STORED_LIMITS)) == body
 
 
 @given(TEXTS)
@@ -50,9 +51,10 @@ def test_values_survive(value: Any) -> None:
     assert parse(f'{{"a": {text}}}'.encode(), Limits(digits=400, depth=100))["a"] == value
 
 
+@pytest.mark.parametrize("limits", [DEFAULT_LIMITS, STORED_LIMITS], ids=["sent", "stored"])
 @pytest.mark.parametrize("number", ["1.10", "-0", "-0.0", "1e400", "1E+2", "0.10000000000000000000000001", "1" * 40])
-def test_digits_are_kept(number: str) -> None:
-    content = parse(f'{{"value":{number}}}'.encode())
+def test_digits_are_kept(number: str, limits: Limits | None) -> None:
+    content = parse(f'{{"value":{number}}}'.encode(), limits)
     assert isinstance(content["value"], ExactDecimal)
     assert content["value"].text == number
     assert dump(content) == f'{{"value":{number}}}'
