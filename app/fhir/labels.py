@@ -53,10 +53,15 @@ class Labels:
         return ", ".join([*([self.level] if self.level in RESTRICTED else []), *sorted(self.codes)])
 
 
+UNLABELLED = Labels()
+
+
 def read_labels(resource: dict[str, Any]) -> Labels:
     """The labels of a resource and of those that it contains, whatever shape they have."""
     meta = resource.get("meta")
     security = meta.get("security", ()) if isinstance(meta, dict) else ()
+    if not security and "contained" not in resource:
+        return UNLABELLED
     found = [(each.get("system"), each.get("code")) for each in security if isinstance(each, dict)]
     levels = [code for system, code in found if system == CONFIDENTIALITY and isinstance(code, str) and code in LEVELS]
     codes = {str(code) for system, code in found if system == ACT_CODE and code in SENSITIVE_CODES}

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.fhir.registry import RESOURCE_NAMES
 
@@ -11,8 +11,7 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 NAMES = frozenset(RESOURCE_NAMES)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundReference:
+class FoundReference(NamedTuple):
     """A Reference element with a literal; ``expression`` is its FHIRPath, such as ``Task.input[0].valueReference``.
 
     ``element`` is the object in the resource itself, so that a transaction can rewrite it in place.

@@ -41,7 +41,10 @@ class Path:
 
     def find_system(self, code: str) -> str:
         """The system of a plain code; empty where the standard names none."""
-        return next((system for system, codes in self.systems if not codes or code in codes), "")
+        for system, codes in self.systems:
+            if not codes or code in codes:
+                return system
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

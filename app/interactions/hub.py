@@ -12,6 +12,9 @@ from app.core.settings import Settings
 from app.store.low_water import LowWater
 from app.store.outbox import announce_events
 
+GATHER = 0.01
+"""Seconds between two NOTIFYs at least: the dispatcher lingers as long before it looks."""
+
 
 @dataclass
 class Announcer:
@@ -36,6 +39,7 @@ class Announcer:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 # It was a hint: the dispatcher looks by itself too.
                 return
+            await asyncio.sleep(GATHER)
 
     async def close(self) -> None:
         """Waits for the last NOTIFY, before the pool is closed."""

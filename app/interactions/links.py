@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.errors import Issue, Unprocessable
+from app.core.errors import Issue, Severity, Unprocessable
 from app.fhir.json_text import STORED_LIMITS, parse
 from app.fhir.references import find_references, parse_reference
 from app.fhir.registry import STORED, TYPES
@@ -69,22 +69,21 @@ def check_references(
     mode = links.unit.hub.settings.references
     if mode == "off":
         return []
-    issues = []
-    # What stood there before was weighed then: whoever now changes something else need not see it.
-    known = {found.element["reference"] for found in find_references(before or {})}
+    missing = []
     for found in find_references(resource):
         literal = found.element["reference"]
-        key = local_key(literal, links.unit.hub.base_url) if literal not in known else None
+        key = local_key(literal, links.unit.hub.base_url)
         if key and key != own and key not in links.unit.coming and links.visible(key) is None:
             expression = found.expression.replace(resource["resourceType"], root, 1)
-            issues.append(
-                Issue(
-                    "error" if mode == "strict" else "warning",
-                    "not-found",
-                    f"{literal} names nothing here",
-                    (f"{expression}.reference",),
-                )
-            )
+            missing.append((literal, f"{expression}.reference"))
+    # What stood there before was weighed then: whoever now changes something else need not see it.
+    known = {found.element["reference"] for found in find_references(before or {})} if missing else set()
+    severity: Severity = "error" if mode == "strict" else "warning"
+    issues = [
+        Issue(severity, "not-found", f"{literal} names nothing here", (place,))
+        for literal, place in missing
+        if literal not in known
+    ]
     if issues and mode == "strict":
         raise Unprocessable("References to nothing", issues=tuple(issues))
     return issues

@@ -1,6 +1,5 @@
 """What the owner of a Task may pass on: of the package that it was given, what the first requester owns (access.md)."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +58,7 @@ async def find_loan(unit: Unit, task: Resource, holder: str, referral: str | Non
 
     With ``referral`` only where the two belong to the same: one that was made before it could be passed on does not.
     """
-    chain = [each async for each in climb(unit, task, holder)]
+    chain = await climb(unit, task, holder)
     if not chain or referral not in (None, chain[0].referral):
         return None
     parent, contents = chain[0], [read_task(each) for each in chain]
@@ -71,17 +70,19 @@ async def find_loan(unit: Unit, task: Resource, holder: str, referral: str | Non
     return Loan(tuple(chain), frozenset(lent), purposes, not closed, ended)
 
 
-async def climb(unit: Unit, task: Resource, holder: str) -> AsyncIterator[Stored]:
+async def climb(unit: Unit, task: Resource, holder: str) -> list[Stored]:
     """The Task that this one is part of where another organisation gave it to the holder, then what that is part of."""
-    for _ in range(FARTHEST):
+    chain: list[Stored] = []
+    while len(chain) < FARTHEST and "partOf" in task:
         keys = [key for each in literals_at(task.get("partOf")) if (key := local_key(each, unit.hub.base_url))]
         rows = await unit.session.find_rows(keys)
         given = [rows[key] for key in keys if key in rows and rows[key].type == "Task"]
         parent = next((each for each in given if each.assigned_org == holder != each.owner_org), None)
         if parent is None:
-            return
-        yield parent
+            break
+        chain.append(parent)
         task, holder = read_task(parent), parent.owner_org
+    return chain
 
 
 def read_task(row: Stored) -> Resource:

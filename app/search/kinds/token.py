@@ -39,10 +39,11 @@ class TokenKind:
 
     def identify(self, path: Path, reference: dict[str, Any]) -> Iterator[tuple[str, str]]:
         """The identifier within a reference; one that does not tell the type of its target may be of any."""
-        literal = reference.get("reference", "")
+        identifier, literal = reference.get("identifier"), reference.get("reference", "")
+        if not identifier:
+            return
         kind = literal.rsplit("/", 2)[-2] if "/" in literal else reference.get("type")
         if not path.only or kind is None or kind in path.only:
-            identifier = reference.get("identifier", {})
             yield from self.pair(identifier.get("system"), identifier.get("value"))
 
     def parse(self, parameter: SearchParameter, modifier: str | None, values: list[str], base: str) -> TokenCriterion:
