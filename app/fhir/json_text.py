@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import orjson
 
@@ -42,13 +42,6 @@ class ExactDecimal(Decimal):
         number = super().__new__(cls, text)
         number.text = text
         return number
-
-
-def _read_integer(text: str) -> int | ExactDecimal:
-    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else ExactDecimal(text)
-
-
-_STORED = json.JSONDecoder(parse_float=ExactDecimal, parse_int=_read_integer)
 
 
 class _Reader:
@@ -99,6 +92,14 @@ class _Reader:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise Invalid(f"{name} is not JSON (RFC 8259, 6)")
+
+
+def _read_integer(text: str) -> int | ExactDecimal:
+    return int(text) if len(text) <= _SAFE_DIGITS and text != "-0" else ExactDecimal(text)
+
+
+_STORED = json.JSONDecoder(parse_float=ExactDecimal, parse_int=_read_integer, parse_constant=_refuse_constant)
+"""What ``STORED_LIMITS`` is read with: without a hook for each object and a decoder for each text."""
 
 
 def _walk(node: Any, place: str = "") -> Iterator[tuple[Any, str]]:
@@ -161,20 +162,20 @@ def parse(raw: bytes, limits: Limits | None = DEFAULT_LIMITS) -> dict[str, Any]:
 
     ``raw`` is UTF-8. Raises ``Invalid`` with the line and column, or the path, of what it refuses: bad
     syntax, NaN, a repeated key, U+0000, half surrogate pairs, a body that is no object, and what is over
-    the limits. Without limits nothing is refused that is an object in JSON.
+    the limits. Without limits nothing else is looked for than that it is an object.
     """
-    if limits is None:
-        return cast(dict[str, Any], _STORED.decode(raw.decode()))
     text = _decode_text(raw)
-    reader = _Reader(limits)
+    reader = _Reader(limits or DEFAULT_LIMITS)
     try:
-        content = reader.decode(text)
+        content = reader.decode(text) if limits else _STORED.decode(text)
     except json.JSONDecodeError as error:
         raise Invalid(f"Not JSON: {error.msg}, line {error.lineno} column {error.colno}") from None
     except RecursionError:
-        raise Invalid(f"The JSON is nested deeper than {limits.depth} levels") from None
+        raise Invalid(f"The JSON is nested deeper than {reader.limits.depth} levels") from None
     if not isinstance(content, dict):
         raise Invalid("The body is not a JSON object")
+    if limits is None:
+        return content
     if text.count("{") + text.count("[") > limits.depth:
         _check_depth(content, limits.depth)
     if reader.refused:

@@ -102,6 +102,12 @@ def test_refused(raw: bytes, told: str) -> None:
     assert any(part in refused.value.diagnostics for part in told.split("|"))
 
 
+@pytest.mark.parametrize("raw", [b"", b"x", b"[1]", b'{"a":NaN}', b'{"a":', b"\xff", b'{"a":' * 5000])
+def test_what_is_broken_in_the_store_is_refused_too(raw: bytes) -> None:
+    with pytest.raises(Invalid):
+        parse(raw, STORED_LIMITS)
+
+
 def test_limits() -> None:
     assert parse(b'{"a":' + b"[" * 63 + b"]" * 63 + b"}")
     assert parse(b'{"a":"xxxx"}', Limits(string=4))
