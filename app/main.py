@@ -84,6 +84,7 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the lifespan."""
+        scope["app"] = self
         await self.guarded(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
@@ -152,26 +153,30 @@ def create_app(settings: Settings, *, publishing: bool = True) -> FastAPI:
     app.state.limiter = RateLimiter(settings.rate_limit, settings.rate_burst)
     app.state.open_caller = read_open_caller(settings)
     app.state.token_limits = TokenLimits(settings)
-    guarded = SecurityHeaders(super(Application, app).__call__, tls=public_url.startswith("https://"))
-    app.guarded = HeadAsGet(guarded)
     for router in ROUTERS:
         app.include_router(router)
-    routes = [route for router in HOT for route in router.routes]
-    app.add_middleware(Dispatcher, routes=routes, answer_error=handle_error)
-    app.add_middleware(Recorder, routes=list_routes(), answer_error=handle_error)  # it sees every answer
+    app.guarded = guard(app, super(Application, app).__call__)
+    app.add_exception_handler(HandoffError, handle_error)
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(Exception, handle_bug)
+    return app
+
+
+def guard(app: Application, framework: ASGIApp) -> ASGIApp:
+    """What stands around every answer, outermost last; most never come as far as the framework."""
+    settings: Settings = app.state.settings
+    guarded: ASGIApp = Dispatcher(framework, [route for router in HOT for route in router.routes], handle_error)
+    guarded = Recorder(guarded, list_routes(), handle_error)  # it sees every answer
     if settings.allowed_origins:
         # No cookie is ever sent: whoever calls from a page brings its token itself.
-        app.add_middleware(
-            CORSMiddleware,
+        guarded = CORSMiddleware(
+            guarded,
             allow_origins=settings.allowed_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
             allow_headers=CORS_ASKED,
             expose_headers=CORS_SHOWN,
         )
-    app.add_exception_handler(HandoffError, handle_error)
-    app.add_exception_handler(HTTPException, handle_http_error)
-    app.add_exception_handler(Exception, handle_bug)
-    return app
+    return HeadAsGet(SecurityHeaders(guarded, tls=settings.address.startswith("https://")))
 
 
 def find_door(app: FastAPI, settings: Settings, providers: tuple[Provider, ...]) -> Door | None:
@@ -198,9 +203,9 @@ async def publish(hub: Hub) -> None:
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """An error of ours, as an OperationOutcome."""
+    """An error of ours or a bug, as an OperationOutcome."""
     if not isinstance(error, HandoffError):
-        raise TypeError(type(error))
+        return await handle_bug(request, error)
     note_refusal(AUDIENCE if isinstance(error, AudienceBreach) else error.code)
     if error.status >= 500:
         # Never the address: an id in it may be anything that somebody typed.

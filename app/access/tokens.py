@@ -111,25 +111,25 @@ class TokenVerifier:
         """
         if authorization is None:
             raise challenge("This address takes an access token: Authorization: Bearer ...", None)
-        match = BEARER.fullmatch(authorization) if len(authorization) <= MAX_TOKEN else None
-        if match is None:
-            raise challenge("The Authorization header is not of the form Bearer TOKEN")
-        token = match[1]
-        known = self._known.get(token)
-        if known is None and self._issuers and (provider := self._issuers.find(token)):
-            return await self._believe(self._issuers, provider, token)
-        claims = known.claims if known else self._verify(token)
+        known = self._known.get(authorization)
+        if known is None:
+            token = read_bearer(authorization)
+            if self._issuers and (provider := self._issuers.find(token)):
+                return await self._believe(self._issuers, provider, token)
+            claims = self._verify(token)
+        else:
+            claims = known.claims
         standing = await self._watch.find(claims["sub"])
         if standing is None:
-            self._known.pop(token, None)
+            self._known.pop(authorization, None)
             raise challenge("The token's client is not registered any more, or is disabled")
         if known is None or known.standing != standing:
             known = recognize(claims, standing)
         # For every use, and after the wait: a token that is known expires all the same.
         if claims["exp"] <= self._clock():
-            self._known.pop(token, None)
+            self._known.pop(authorization, None)
             raise challenge("The token has expired")
-        self._remember(token, known)
+        self._remember(authorization, known)
         return known.caller
 
     async def join_network(self, caller: Caller) -> Caller:
@@ -173,11 +173,19 @@ class TokenVerifier:
             raise challenge("The token's client is not registered any more, or is disabled")
         return stand_for(mapped.client, standing, parse_scopes(standing.scopes))
 
-    def _remember(self, token: str, known: Known) -> None:
-        self._known[token] = known
-        self._known.move_to_end(token)
+    def _remember(self, authorization: str, known: Known) -> None:
+        self._known[authorization] = known
+        self._known.move_to_end(authorization)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
+
+
+def read_bearer(authorization: str) -> str:
+    """The token of an Authorization header. Raises Unauthenticated."""
+    match = BEARER.fullmatch(authorization) if len(authorization) <= MAX_TOKEN else None
+    if match is None:
+        raise challenge("The Authorization header is not of the form Bearer TOKEN")
+    return match[1]
 
 
 def recognize(claims: dict[str, Any], standing: Standing) -> Known:

@@ -37,6 +37,8 @@ WORDS = (
 
 MOST_PAIRS = 100
 """Of a longer query the rest is left out, and said to be."""
+LONGEST = 1_000
+"""Letters of a query that is kept once hashed: who polls asks the same again and again."""
 
 
 class Hasher:
@@ -45,6 +47,7 @@ class Hasher:
     def __init__(self, secret_key: bytes) -> None:
         self._key = derive_key(secret_key, PURPOSE)
         self._name = lru_cache(1024)(self._show_name)
+        self._shown = lru_cache(1024)(self._show_query)
 
     def digest(self, text: str) -> str:
         """``~`` and the hash of a text, in hexadecimal digits."""
@@ -55,13 +58,17 @@ class Hasher:
         """``name=~hash`` for each pair, in their order; None for no query."""
         if not pairs:
             return None
-        name, digest = self._name, self.digest
-        shown = "&".join([f"{name(each)}={digest(value)}" for each, value in pairs[:MOST_PAIRS]])
-        return shown if len(pairs) <= MOST_PAIRS else f"{shown}&..."
+        short = sum(len(name) + len(value) for name, value in pairs) <= LONGEST
+        return self._shown(tuple(pairs)) if short else self._show_query(pairs)
 
     def hide_id(self, resource_id: str) -> str:
         """An id that nobody has vouched for: as it is where the server may have made it, else hashed."""
         return resource_id if SERVER_MADE.fullmatch(resource_id) else self.digest(resource_id)
+
+    def _show_query(self, pairs: Sequence[tuple[str, str]]) -> str:
+        name, digest = self._name, self.digest
+        shown = "&".join([f"{name(each)}={digest(value)}" for each, value in pairs[:MOST_PAIRS]])
+        return shown if len(pairs) <= MOST_PAIRS else f"{shown}&..."
 
     def _show_name(self, name: str) -> str:
         words = name.replace(".", ":").split(":")

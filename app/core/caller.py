@@ -77,4 +77,4 @@ class Scope:
         """Whether a row of this owner and audience may leave to this scope."""
         if self.everything or owner in self.organizations:
             return True
-        return EVERYONE in shared_with or not frozenset(self.organizations).isdisjoint(shared_with)
+        return EVERYONE in shared_with or any(each in shared_with for each in self.organizations)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 import asyncpg
 
@@ -83,6 +84,60 @@ async def keep_session(_: object) -> None:
 
     asyncpg itself rolls back an open transaction; whoever listens stops before giving the connection back.
     """
+
+
+LINGER = 0.02
+"""Seconds for which a connection that nobody wants stays with the lender."""
+
+
+class Lender:
+    """Hands connections of a pool from one reader to the next, without what asyncpg does between two users of one.
+
+    That costs more than a read's own statement (docs/performance.md). It is for single statements: nothing of them
+    is left in a session. What nobody asks for goes back to the pool soon, and at once what an error came over.
+    """
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+        self.idle: list[asyncpg.pool.PoolConnectionProxy] = []
+        self.returning: asyncio.Task[None] | None = None
+
+    async def take(self) -> asyncpg.pool.PoolConnectionProxy:
+        """A connection, to be given back by ``give`` or ``drop``."""
+        while self.idle:
+            connection = self.idle.pop()
+            if is_alive(connection):
+                return connection
+            await self.drop(connection)
+        return await self.pool.acquire()
+
+    async def give(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        """Takes back what may be lent again; half of the pool at the most."""
+        if 2 * len(self.idle) >= self.pool.get_max_size():
+            await self.drop(connection)
+            return
+        self.idle.append(connection)
+        if self.returning is None or self.returning.done():
+            self.returning = asyncio.create_task(self.empty())
+
+    async def drop(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        """Takes back what goes to the pool, which puts it in order."""
+        await self.pool.release(connection)
+
+    async def empty(self) -> None:
+        """After a while, gives the pool what is not lent just then."""
+        await asyncio.sleep(LINGER)
+        with suppress(*DATABASE_AWAY):  # a pool that is closed wants nothing back
+            while self.idle:
+                await self.drop(self.idle.pop())
+
+
+def is_alive(connection: asyncpg.pool.PoolConnectionProxy) -> bool:
+    """Whether a connection can be used; of one that died the pool has taken the handle away."""
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:
+        return False
 
 
 RISKS = {

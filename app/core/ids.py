@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 
 
 def new_id(milliseconds: int | None = None) -> str:
@@ -12,10 +11,7 @@ def new_id(milliseconds: int | None = None) -> str:
     """
     if milliseconds is None:
         milliseconds = time.time_ns() // 1_000_000
-    bits = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (2**48 - 1)) << 80
-    value |= 0x7 << 76
-    value |= (bits >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62
-    value |= bits & (2**62 - 1)
-    return str(uuid.UUID(int=value))
+    chance = os.urandom(10).hex()
+    variant = "89ab"[int(chance[3], 16) & 3]
+    digits = f"{milliseconds & (2**48 - 1):012x}"
+    return f"{digits[:8]}-{digits[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"

@@ -15,17 +15,27 @@ def search_entry(base_url: str, reference: str, content: str, mode: str) -> str:
 
 
 def history_entry(
-    base_url: str, resource_type: str, resource_id: str, version: int, stamp: str, content: str | None
+    base_url: str,
+    resource_type: str,
+    resource_id: str,
+    version: int,
+    stamp: str,
+    content: str | None,
+    outcome: str | None = None,
 ) -> str:
-    """One entry of a history; without ``content`` it is a deletion (R4 http, history)."""
+    """One entry of a history; without ``content`` it is a deletion (R4 http, history).
+
+    ``outcome`` is the text of an OperationOutcome about it.
+    """
     method = "DELETE" if content is None else "POST" if version == 1 else "PUT"
     status = {"DELETE": "204", "POST": "201", "PUT": "200"}[method]
     url = resource_type if method == "POST" else f"{resource_type}/{resource_id}"
     resource = "" if content is None else f'"resource":{content},'
+    told = "" if outcome is None else f',"outcome":{outcome}'
     return (
         f'{{"fullUrl":{quote(f"{base_url}/{resource_type}/{resource_id}")},{resource}'
         f'"request":{{"method":"{method}","url":{quote(url)}}},'
-        f'"response":{{"status":"{status}","etag":"W/\\"{version}\\"","lastModified":"{stamp}"}}}}'
+        f'"response":{{"status":"{status}","etag":"W/\\"{version}\\"","lastModified":"{stamp}"{told}}}}}'
     )
 
 

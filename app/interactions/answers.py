@@ -1,5 +1,6 @@
 """What a Bundle's entry is answered with, and the Bundles that searches give (R4 bundle)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ from app.fhir.json_text import dump
 from app.fhir.moments import write_instant
 from app.fhir.outcome import operation_outcome
 from app.fhir.subset import Subset, read_subset, subset_text
-from app.interactions.contact import warn_unit
+from app.interactions.contact import warn_unit, write_warning
 from app.interactions.entries import Operation
 from app.interactions.read import check_present
 from app.interactions.search import find_page
@@ -26,7 +27,7 @@ from app.search.parse import parse_search
 from app.search.plan import SearchPlan
 from app.search.polling import NEXT_POLL, write_next_poll
 from app.store.read import read_resource, read_version
-from app.store.rows import Stored
+from app.store.rows import Key, Stored
 from app.store.search import Page
 
 
@@ -108,11 +109,12 @@ def searchset_text(base_url: str, plan: SearchPlan, page: Page, scope: Scope, wa
     The last page of a poll says where the next poll begins.
     """
     address = f"{base_url}/{plan.type}"
-    query = list(plan.self_query)
-    links = [("self", f"{address}?{urlencode(query)}" if query else address)]
+    query = f"?{plan.self_text}" if plan.self_text else ""
+    links = [("self", f"{address}{query}")]
     if page.following:
-        links.append(("next", f"{address}?{urlencode([*query, ('_cursor', write_cursor(page.following))])}"))
-    elif page.mark and (later := write_next_poll(query, page.mark)):
+        # A cursor's letters stand in an address as they are.
+        links.append(("next", f"{address}{query or '?'}{'&' if query else ''}_cursor={write_cursor(page.following)}"))
+    elif page.mark and (later := write_next_poll(plan.self_query, page.mark)):
         links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
     entries = [entry_of(base_url, each, scope, plan.subset, "match") for each in page.matches]
     # Elements are named for the type that is searched; a summary is of every resource.
@@ -129,8 +131,13 @@ def entry_of(base_url: str, stored: Stored, scope: Scope, subset: Subset | None,
     return search_entry(base_url, stored.reference, subset_text(entry_content(stored, scope), subset), mode)
 
 
-def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope) -> str:
-    """A history Bundle."""
+def history_text(
+    base_url: str, links: list[tuple[str, str]], entries: list[Stored], scope: Scope, prohibited: Collection[Key]
+) -> str:
+    """A history Bundle; ``prohibited`` are Patients who must not be contacted.
+
+    A history has no entry for an OperationOutcome (R4 bundle, bdl-3): each version brings its own.
+    """
     texts = [
         history_entry(
             base_url,
@@ -139,7 +146,15 @@ def history_text(base_url: str, links: list[tuple[str, str]], entries: list[Stor
             each.version,
             stamp_text(each),
             None if each.deleted else entry_content(each, scope),
+            outcome_of(each, scope, prohibited),
         )
         for each in entries
     ]
     return bundle_text("history", links, texts)
+
+
+def outcome_of(version: Stored, scope: Scope, prohibited: Collection[Key]) -> str | None:
+    """What goes with a version, as an OperationOutcome's text."""
+    warning = (write_warning(version),) if version.key in prohibited and not version.deleted else ()
+    issues = (*warning, *notify_recipient([version], scope))
+    return dump(operation_outcome(issues)) if issues else None

@@ -15,17 +15,23 @@ from app.referral.consent import name_patient
 from app.referral.events import CONTACT_PROHIBITED, is_contact_prohibited
 from app.search.parse import parse_search
 from app.search.plan import SearchPlan
-from app.store.rows import Stored
+from app.store.rows import Key, Stored
 from app.store.search import search_resources
 
 
 async def warn_of_contact(hub: Hub, caller: Caller, rows: Iterable[Stored], scope: Scope) -> tuple[Issue, ...]:
     """A warning for each Patient among the rows of whom a referral says so; asks nothing where there is none."""
     patients = list_patients(rows, scope)
+    warned = await find_prohibited(hub, caller, patients)
+    return tuple(write_warning(each) for each in patients if each.key in warned)
+
+
+async def find_prohibited(hub: Hub, caller: Caller, patients: list[Stored]) -> set[Key]:
+    """Those of the Patients of whom a referral says so."""
     if not patients:
-        return ()
+        return set()
     async with reading(hub, caller) as (connection, seen_by):
-        return await find_warnings(connection, seen_by, patients, hub.settings, hub.base_url)
+        return await find_warned(connection, seen_by, patients, hub.settings, hub.base_url)
 
 
 async def warn_unit(unit: Unit, rows: Iterable[Stored]) -> tuple[Issue, ...]:
@@ -33,7 +39,8 @@ async def warn_unit(unit: Unit, rows: Iterable[Stored]) -> tuple[Issue, ...]:
     patients = list_patients(rows, unit.scope)
     if not patients:
         return ()
-    return await find_warnings(unit.connection, unit.scope, patients, unit.hub.settings, unit.hub.base_url)
+    warned = await find_warned(unit.connection, unit.scope, patients, unit.hub.settings, unit.hub.base_url)
+    return tuple(write_warning(each) for each in patients if each.key in warned)
 
 
 def list_patients(rows: Iterable[Stored], scope: Scope) -> list[Stored]:
@@ -45,26 +52,29 @@ def list_patients(rows: Iterable[Stored], scope: Scope) -> list[Stored]:
     ]
 
 
-async def find_warnings(
+async def find_warned(
     connection: Connection, scope: Scope, patients: list[Stored], settings: Settings, base: str
-) -> tuple[Issue, ...]:
-    """As ``warn_of_contact``: by each ServiceRequest about one of them that the scope sees (orderDetail, SDOHCC)."""
-    warned = set()
-    for start in range(0, len(patients), settings.max_or_values):
-        names = [each.reference for each in patients[start : start + settings.max_or_values]]
-        async for row in find_requests(connection, scope, names, settings, base):
+) -> set[Key]:
+    """Those about whom a ServiceRequest that the scope sees says so (orderDetail, SDOHCC)."""
+    warned: set[Key] = set()
+    names = list({each.reference: None for each in patients})
+    for start in range(0, len(names), settings.max_or_values):
+        some = names[start : start + settings.max_or_values]
+        async for row in find_requests(connection, scope, some, settings, base):
             content = read_content(row) if CONTACT_PROHIBITED[1] in row.content else {}
-            if is_contact_prohibited(content) and content.get("status") != "entered-in-error":
-                warned.add(local_key(name_patient(content), base))
-    return tuple(
-        Issue(
-            "warning",
-            "business-rule",
-            f"{each.reference} must not be contacted: a referral says so",
-            ("Patient.telecom", "Patient.address"),
-        )
-        for each in patients
-        if each.key in warned
+            said = is_contact_prohibited(content) and content.get("status") != "entered-in-error"
+            if said and (patient := local_key(name_patient(content), base)):
+                warned.add(patient)
+    return warned
+
+
+def write_warning(patient: Stored) -> Issue:
+    """What is said of one of them."""
+    return Issue(
+        "warning",
+        "business-rule",
+        f"{patient.reference} must not be contacted: a referral says so",
+        ("Patient.telecom", "Patient.address"),
     )
 
 

@@ -8,6 +8,7 @@ import asyncpg
 
 from app.audit.trail import Trail
 from app.core.data_dir import load_secret_key
+from app.core.database import Lender
 from app.core.settings import Settings
 from app.store.low_water import LowWater
 from app.store.outbox import announce_events
@@ -55,11 +56,13 @@ class Hub:
     pool: asyncpg.Pool
     base_url: str
     announcer: Announcer = field(init=False)
+    lender: Lender = field(init=False)
     trail: Trail = field(init=False)
     low_water: LowWater = field(default_factory=LowWater)
 
     def __post_init__(self) -> None:
         self.announcer = Announcer(self.pool)
+        self.lender = Lender(self.pool)
         self.trail = Trail(self.pool, self.settings)
 
     @cached_property

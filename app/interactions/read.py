@@ -1,8 +1,5 @@
 """read and vread (R4 http, read and vread)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import asyncpg
 
 from app.access.interaction_rules import authorize
@@ -17,17 +14,46 @@ from app.store.read import read_resource as read_current
 from app.store.read import read_version as read_one_version
 from app.store.rows import Stored
 
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
 
-@asynccontextmanager
-async def reading(hub: Hub, caller: Caller) -> AsyncIterator[tuple[Connection, Scope]]:
+
+def reading(hub: Hub, caller: Caller) -> "Reading":
     """A connection without a transaction, and the caller's scope. Raises Unavailable."""
-    try:
-        async with hub.pool.acquire() as connection:
-            yield connection, scope_of(caller, hub.settings)
-    except asyncpg.QueryCanceledError as error:
-        raise Unavailable("The database took too long; try again") from error
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
-        raise Unavailable("The database cannot be reached; try again") from error
+    return Reading(hub, caller)
+
+
+class Reading:
+    """Lends a connection for as long as the block runs."""
+
+    __slots__ = ("connection", "hub", "scope")
+
+    def __init__(self, hub: Hub, caller: Caller) -> None:
+        self.hub = hub
+        self.scope = scope_of(caller, hub.settings)
+        self.connection: asyncpg.pool.PoolConnectionProxy | None = None
+
+    async def __aenter__(self) -> tuple[Connection, Scope]:
+        try:
+            self.connection = await self.hub.lender.take()
+        except AWAY as error:
+            raise Unavailable("The database cannot be reached; try again") from error
+        return self.connection, self.scope
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        connection = self.connection
+        if connection is None:
+            return
+        if error is None:
+            await self.hub.lender.give(connection)
+            return
+        try:
+            await self.hub.lender.drop(connection)
+        except AWAY as worse:
+            raise Unavailable("The database cannot be reached; try again") from worse
+        if isinstance(error, asyncpg.QueryCanceledError):
+            raise Unavailable("The database took too long; try again") from error
+        if isinstance(error, AWAY):
+            raise Unavailable("The database cannot be reached; try again") from error
 
 
 async def read_resource(hub: Hub, caller: Caller, resource_type: str, resource_id: str) -> Stored:

@@ -10,8 +10,6 @@ from starlette.convertors import StringConvertor
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.errors import HandoffError
-
 AnswerError = Callable[[Request, Exception], Awaitable[Response]]
 
 
@@ -65,7 +63,7 @@ class Dispatcher:
         request = Request(scope, receive, send)
         try:
             response: Response = await cut.route.endpoint(request, **parameters)
-        except HandoffError as error:
+        except Exception as error:  # noqa: BLE001 -- a bug too is answered, as the framework would
             response = await self.answer_error(request, error)
         await response(scope, receive, send)
 

@@ -11,7 +11,7 @@ from app.interactions.answers import history_text, searchset_text
 from app.interactions.batch import run_batch
 from app.interactions.break_glass import read_through_glass, search_through_glass
 from app.interactions.capabilities import describe_capabilities
-from app.interactions.contact import warn_of_contact
+from app.interactions.contact import find_prohibited, list_patients, warn_of_contact
 from app.interactions.create import create_resource
 from app.interactions.delete import delete_match, delete_resource
 from app.interactions.history import read_versions
@@ -104,8 +104,11 @@ async def answer_history(request: Request, resource_type: str | None, resource_i
         later = [*(each for each in kept if each[0] != "_since"), ("_since", write_mark(page.mark))]
         links.append((NEXT_POLL, f"{address}?{urlencode(later)}"))
     scope = scope_of(caller, hub.settings)
-    text = history_text(hub.base_url, links, page.entries, scope)
-    tag = tag_poll(caller, scope, links[0][1], page.entries) if page.mark and page.whole else None
+    prohibited = await find_prohibited(hub, caller, list_patients(page.entries, scope))
+    text = history_text(hub.base_url, links, page.entries, scope, prohibited)
+    # A warning changes without the rows that it is about: then the answer is never 304.
+    whole = page.mark and page.whole and not prohibited
+    tag = tag_poll(caller, scope, links[0][1], page.entries) if whole else None
     return answer_poll(request, text, tag, pretty=pretty)
 
 
@@ -134,7 +137,7 @@ async def answer_search(request: Request, resource_type: str) -> Response:
     tag = None
     # A warning changes without the rows that it is about: then the answer is never 304.
     if page.mark and request.method == "GET" and plan.cursor is None and page.following is None and not warnings:
-        address = f"{hub.base_url}/{plan.type}?{urlencode(query)}"
+        address = f"{hub.base_url}/{plan.type}?{request.url.query}"
         tag = tag_poll(caller, scope, address, [*page.matches, *page.included])
     return answer_poll(request, text, tag, pretty=pretty)
 

@@ -57,7 +57,6 @@ class Recorder:
         async def send_recorded(message: Message) -> None:
             nonlocal withheld, answered
             first = message["type"] == "http.response.start"
-            answered = answered or first
             # A transaction was recorded in itself; that its answer failed is told besides.
             if first and (not access.recorded or message["status"] >= 500):
                 try:
@@ -67,17 +66,20 @@ class Recorder:
                     answer = await self.answer_error(Request(scope), error)
                     await answer(scope, receive, send)
             if not withheld:
+                answered = True
                 await send(message)
 
         token = UNDER_WAY.set(access)
         try:
             await self.app(scope, receive, send_recorded)
-        except Exception:
-            # A bug, which is answered with 500 further out.
-            if not answered:
-                with suppress(Unavailable):
-                    await self.record(scope, hub, access, 500)
-            raise
+        except Exception as error:
+            # A bug; that of a route is answered further in.
+            if answered:
+                raise
+            with suppress(Exception):
+                await self.record(scope, hub, access, 500)
+            answer = await self.answer_error(Request(scope), error)
+            await answer(scope, receive, send)
         finally:
             UNDER_WAY.reset(token)
 

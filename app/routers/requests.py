@@ -5,9 +5,11 @@ from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from fastapi import Request
+from starlette.datastructures import QueryParams
 
 from app.audit.access import note_client, note_purpose, note_query
 from app.core.caller import BREAK_GLASS, Caller
@@ -38,6 +40,8 @@ OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xht
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: dict[str, Return] = {each: each for each in get_args(Return)}
+MANY = 256
+"""How many different texts of addresses and headers are kept as they were read."""
 PREFERENCES = {"return": frozenset(RETURNS), "handling": frozenset({"strict", "lenient"})}
 
 
@@ -76,20 +80,21 @@ async def find_caller(request: Request, *, may_break_glass: bool = False) -> Cal
     Raises Unauthenticated, TooManyRequests for one that calls too often, Forbidden, Invalid and Unsupported.
     """
     state = request.app.state
-    authorization = request.headers.get("authorization")
+    headers = request.headers
+    authorization = headers.get("authorization")
     caller: Caller | None = await find_other(request) if authorization is None else None
     if caller is None:
         caller = await state.verifier.authenticate(authorization)
     note_client(caller.client_id, caller.organization, caller.role)
     state.limiter.take(caller.client_id, caller.rate)
     caller = await state.verifier.join_network(caller)
-    if GLASS_HEADER not in request.headers:
+    if GLASS_HEADER not in headers:
         return caller
     if not may_break_glass:
         raise Unsupported("The glass is broken to read one resource, or to search for those of one patient")
     if not caller.may_break_glass():
         raise Forbidden(f"To break the glass takes the scope {BREAK_GLASS}")
-    reason = read_reason(request.headers.getlist(GLASS_HEADER))
+    reason = read_reason(headers.getlist(GLASS_HEADER))
     note_purpose(reason)
     return replace(caller, break_glass=reason)
 
@@ -155,14 +160,14 @@ def check_version(resource_type: str, resource_id: str, version: str) -> int:
 
 def check_no_query(request: Request) -> None:
     """Raises Unsupported for a parameter that an interaction on one address does not take, such as _since."""
-    for name in request.query_params:
+    for name in request.query_params if request.scope["query_string"] else ():
         if name not in ("_format", "_pretty"):
             raise Unsupported(f"{name!r} is not offered here", (name,))
 
 
 def read_part(request: Request, resource_type: str) -> Subset | None:
     """The part that a read asks for by _summary or _elements. Raises Invalid and Unsupported."""
-    return read_subset(resource_type, request.query_params.multi_items())
+    return read_subset(resource_type, request.query_params.multi_items()) if request.scope["query_string"] else None
 
 
 def check_address(request: Request) -> None:
@@ -175,22 +180,34 @@ def check_address(request: Request) -> None:
 def check_head(request: Request) -> bool:
     """Whether the answer is to be pretty. Raises AddressTooLong, and NotAcceptable where JSON will not do."""
     check_address(request)
-    wanted = request.query_params.get("_format")
+    wanted, _ = read_shape(request.scope["query_string"])
     if wanted is not None:
         # An unescaped + arrives as a space.
         if wanted.split(";")[0].strip().lower().replace(" ", "+") not in JSON_FORMATS:
             raise NotAcceptable("This server speaks JSON: _format=json", ("_format",))
-    else:
-        accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
-        if not any(each in JSON_FORMATS or each in OTHER_FORMATS for each in accepted):
-            raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
+    elif not accepts_json(request.headers.get("accept", "")):
+        raise NotAcceptable("This server speaks JSON: Accept: application/fhir+json")
     return read_pretty(request)
+
+
+@lru_cache(maxsize=MANY)
+def read_shape(query: bytes) -> tuple[str | None, str | None]:
+    """``_format`` and ``_pretty`` as a query has them."""
+    pairs = QueryParams(query)
+    return pairs.get("_format"), pairs.get("_pretty")
+
+
+@lru_cache(maxsize=MANY)
+def accepts_json(accept: str) -> bool:
+    """Whether an Accept header admits JSON, or what JSON will do for."""
+    accepted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    return any(each in JSON_FORMATS or each in OTHER_FORMATS for each in accepted)
 
 
 def read_pretty(request: Request) -> bool:
     """Whether the answer is to be pretty. Raises Invalid."""
-    pretty = request.query_params.get("_pretty", "false")
-    if pretty not in ("true", "false"):
+    _, pretty = read_shape(request.scope["query_string"])
+    if pretty not in (None, "true", "false"):
         raise Invalid("_pretty is true or false", ("_pretty",))
     return pretty == "true"
 
@@ -264,8 +281,14 @@ async def read_query(request: Request) -> list[tuple[str, str]]:
 
 def read_preferences(request: Request) -> Preferences:
     """The Prefer header; values that are not known are left aside, as RFC 7240 asks."""
+    return parse_preferences(",".join(request.headers.getlist("prefer")))
+
+
+@lru_cache(maxsize=MANY)
+def parse_preferences(text: str) -> Preferences:
+    """What a Prefer header's text asks for."""
     told: dict[str, str] = {}
-    for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
+    for part in text.replace(";", ",").split(","):
         name, _, value = (each.strip() for each in part.partition("="))
         if value.strip('"') in PREFERENCES.get(name.lower(), ()):
             told.setdefault(name.lower(), value.strip('"'))

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 from app.core.errors import Invalid, Issue, Unsupported
 from app.core.settings import Settings
@@ -42,12 +45,24 @@ TOTALS = ("none", "estimate", "accurate")
 """R4 search, Bundle.total."""
 
 
+KEPT = 1_000
+"""How many plans are kept, and how many letters a query may have to be among them."""
+
+
+class Limits(NamedTuple):
+    """The settings that a plan depends on."""
+
+    default_count: int
+    max_count: int
+    max_or_values: int
+
+
 @dataclass
 class Draft:
     """A plan in the making."""
 
     resource_type: ResourceType
-    settings: Settings
+    limits: Limits
     base: str
     criteria: list[Criterion] = field(default_factory=list)
     sort: tuple[SortKey, ...] = ()
@@ -64,8 +79,8 @@ class Draft:
         if not is_escaped(text):
             raise Invalid(r"\ stands before \, a comma, | or $ only: write \\ for itself", (code,))
         values = split_values(text, ",")
-        if len(values) > self.settings.max_or_values:
-            raise Invalid(f"{code} has more than {self.settings.max_or_values} values", (code,))
+        if len(values) > self.limits.max_or_values:
+            raise Invalid(f"{code} has more than {self.limits.max_or_values} values", (code,))
         return values
 
 
@@ -77,10 +92,27 @@ def parse_search(
     Raises Invalid and Unsupported, each naming the parameter. ``lenient`` turns what is Unsupported, and only
     that, into warnings (R4 search, Handling of unknown parameters); a modifier that is not offered stays an error.
     """
-    draft = Draft(TYPES[resource_type], settings, base, count=settings.default_count)
+    pairs = tuple(query)
+    limits = Limits(settings.default_count, settings.max_count, settings.max_or_values)
+    read = read_kept if comes_again(pairs) else read_query
+    return read(resource_type, pairs, limits, base, lenient)
+
+
+def comes_again(pairs: tuple[tuple[str, str], ...]) -> bool:
+    """Whether who asks this may ask the same again, and is to be answered by the same plan.
+
+    A later page comes once, and what is about now (``ap``) means something else the next time.
+    """
+    once = any(name == "_cursor" or "ap" in value for name, value in pairs)
+    return not once and sum(len(name) + len(value) for name, value in pairs) <= KEPT
+
+
+def read_query(
+    resource_type: str, query: tuple[tuple[str, str], ...], limits: Limits, base: str, lenient: bool
+) -> SearchPlan:
+    draft = Draft(TYPES[resource_type], limits, base, count=limits.default_count)
     understood: list[tuple[str, str]] = []
     ignored: list[Issue] = []
-    query = list(query)
     for place, (name, value) in enumerate(query):
         if name in ANSWER_ONLY:
             continue
@@ -109,10 +141,14 @@ def parse_search(
         includes=tuple(dict.fromkeys(draft.includes)),
         revincludes=tuple(dict.fromkeys(draft.revincludes)),
         self_query=tuple(understood),
+        self_text=urlencode(understood),
         total=draft.total,
         subset=check_subset(draft),
         issues=tuple(ignored),
     )
+
+
+read_kept = lru_cache(maxsize=KEPT)(read_query)
 
 
 def read_parameter(draft: Draft, key: str, modifier: str | None, value: str) -> None:
@@ -175,7 +211,7 @@ def read_last_updated(draft: Draft, value: str) -> None:
 def read_count(draft: Draft, value: str) -> None:
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise Invalid("_count is a whole number", ("_count",))
-    draft.count = min(int(value), draft.settings.max_count)
+    draft.count = min(int(value), draft.limits.max_count)
     draft.counts_only = draft.counts_only or draft.count == 0
 
 

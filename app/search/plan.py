@@ -1,6 +1,6 @@
 """What a search asks for, as typed values that the store turns into SQL."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -216,6 +216,8 @@ class SearchPlan:
     revincludes: tuple[Include, ...] = ()
     self_query: tuple[tuple[str, str], ...] = ()
     """The parameters as they were understood, for the answer's ``self`` link."""
+    self_text: str = field(default="", compare=False)
+    """The same as the text of an address."""
     total: bool = False
     """Whether all matches are counted. A ``count`` of 0 asks for nothing else."""
     subset: Subset | None = None

@@ -292,6 +292,17 @@ async def test_a_completed_task_keeps_its_time_whatever_the_consents_say(
     assert (await ngo.read(tasked))["status"] == "completed"
 
 
+async def test_a_history_says_what_must_not_be_passed_on(hospital: Caller, ngo: Caller) -> None:
+    """A refrain policy asks for no Consent, so others see such versions."""
+    refrain = {"security": [{**VIOLENCE["security"][0], "code": "NORDSCLCD"}]}
+    _, condition, _, body = await prepare(hospital, **refrain)
+    await hospital.create(body)
+    [version] = (await ngo.get(f"/{condition}/_history")).json()["entry"]
+    assert "42 CFR part 2" in version["response"]["outcome"]["issue"][0]["diagnostics"]
+    [version] = (await hospital.get(f"/{condition}/_history")).json()["entry"]
+    assert "outcome" not in version["response"]
+
+
 async def test_what_must_not_be_passed_on_says_so(hospital: Caller, ngo: Caller) -> None:
     substance = {"security": [{**VIOLENCE["security"][0], "code": "SUD"}]}
     who, condition, asked, body = await prepare(hospital, **substance)

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from app.core.caller import Scope
-from app.interactions.contact import find_warnings
+from app.interactions.contact import find_warned
 from app.store.read import read_resource
 from tests.api import Caller, Resource, World
 from tests.integration.interactions.samples import bundle, entry, move, patient, reference, service_request, task
@@ -68,6 +68,31 @@ async def test_who_has_the_patient_already_is_told_too(hospital: Caller, ngo: Ca
     assert list_warnings(found.json()) == [f"{who} {TOLD}"]
 
 
+async def test_it_goes_with_each_version_in_a_history(hospital: Caller, ngo: Caller) -> None:
+    who, asked, _ = await refer(hospital)
+    plain, _, _ = await refer(hospital)
+    assert (await hospital.update(await hospital.read(who))).status_code == 200
+    since = "_since=2020-01-01T00:00:00Z"
+    known = {}
+    for path in (f"/{who}/_history?{since}", f"/Patient/_history?{since}"):
+        known[path] = {"If-None-Match": (await ngo.get(path)).headers["etag"]}
+        assert (await ngo.http.get(f"/fhir{path}", headers=known[path])).status_code == 304
+    assert (await hospital.update({**await hospital.read(asked), "orderDetail": [FLAG]})).status_code == 200
+    for path in (*known, "/_history"):
+        answer = await ngo.http.get(f"/fhir{path}", headers=known.get(path))
+        assert answer.status_code == 200
+        assert list_outcomes(answer.json(), who) == [f"{who} {TOLD}"] * 2
+        assert list_outcomes(answer.json(), plain) in ([], [None])
+        assert "etag" not in answer.headers
+    assert list_outcomes((await hospital.get(f"/{who}/_history")).json(), who) == [None, None]
+
+
+def list_outcomes(history: Resource, reference: str) -> list[str | None]:
+    """What goes with each version of a resource in a history."""
+    told = [each["response"].get("outcome") for each in history["entry"] if each["fullUrl"].endswith(f"/{reference}")]
+    return [each["issue"][0]["diagnostics"] if each else None for each in told]
+
+
 async def test_one_referral_does_not_tell_of_another(world: World, hospital: Caller, ngo: Caller) -> None:
     """What another partner is asked to keep in mind tells of that referral."""
     who, _, tasked = await refer(hospital, orderDetail=[FLAG])
@@ -88,5 +113,5 @@ async def test_many_are_asked_for_in_parts(world: World, hospital: Caller, ngo: 
     async with world.pool.acquire() as connection:
         seen = [await read_resource(connection, Scope(("ngo",)), *each.split("/")) for each in flagged]
         patients = [each for each in seen if each]
-        found = await find_warnings(connection, Scope(("ngo",)), patients, settings, world.hub.base_url)
-    assert [each.diagnostics for each in found] == [f"{each} {TOLD}" for each in flagged]
+        found = await find_warned(connection, Scope(("ngo",)), patients, settings, world.hub.base_url)
+    assert found == {("Patient", each.removeprefix("Patient/")) for each in flagged}

@@ -210,7 +210,7 @@ async def test_known_tokens_are_bounded_and_the_oldest_goes_first(monkeypatch: p
     issued = [issue() for _ in range(4)]
     for token in (*issued[:3], issued[0], issued[3]):
         await desk.ask(token)
-    assert list(desk.verifier._known) == [issued[2], issued[0], issued[3]]
+    assert list(desk.verifier._known) == [f"Bearer {issued[n]}" for n in (2, 0, 3)]
 
 
 CHANGES = {

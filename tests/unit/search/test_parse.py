@@ -129,3 +129,38 @@ def test_a_plain_code_has_the_systems_of_its_required_binding(wanted: str, codes
     assert isinstance(criterion, TokenCriterion)
     assert tuple(each.code for each in criterion.values) == codes
     assert all(each.system is None for each in criterion.values)
+
+
+def test_who_asks_the_same_again_is_answered_by_the_same_plan() -> None:
+    query = [("owner", "Organization/x"), ("status", "requested")]
+    first = parse_search("Task", query, SETTINGS, BASE)
+    assert parse_search("Task", query, SETTINGS, BASE) is first
+    assert parse_search("Task", query, Settings(default_count=7), BASE).count == 7
+    elsewhere = parse_search("Task", [("owner", f"{BASE}/Organization/x")], SETTINGS, "http://elsewhere/fhir")
+    assert elsewhere.criteria != first.criteria[:1]
+
+
+def test_lenient_and_strict_are_not_mixed_up() -> None:
+    query = [("colour", "red")]
+    assert parse_search("Task", query, SETTINGS, BASE, lenient=True).issues
+    with pytest.raises(Unsupported):
+        parse_search("Task", query, SETTINGS, BASE)
+    assert parse_search("Task", query, SETTINGS, BASE, lenient=True).issues
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        [("_lastUpdated", "ap2026-01-01")],  # it means another span of time the next day
+        [("_lastUpdated", "gt2026-01-01,ap2026-01-01")],
+        [("identifier", "x" * 1_001)],
+    ],
+)
+def test_what_means_something_else_later_or_is_long_is_read_anew(query: list[tuple[str, str]]) -> None:
+    assert parse_search("Task", query, SETTINGS, BASE) is not parse_search("Task", query, SETTINGS, BASE)
+
+
+def test_the_query_as_understood_is_text_for_an_address() -> None:
+    assert (
+        plan("Task", ("owner", "Organization/x y&z"), ("_pretty", "true")).self_text == "owner=Organization%2Fx+y%26z"
+    )
