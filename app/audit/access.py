@@ -19,6 +19,7 @@ class Access:
     ``client`` is only claimed where ``organization`` is None. ``query`` are pairs as they came, to be hashed; None are
     those of ``query_string``.
     ``purpose`` is the reason for which the glass was broken, ``acting_for`` on whose behalf a coordinator wrote.
+    ``success`` is the status of a change that makes no version.
     ``given`` are the references that left, or were about to. ``recorded`` once it stands in the trail.
     """
 
@@ -33,6 +34,7 @@ class Access:
     reason: str | None = None
     purpose: str | None = None
     acting_for: str | None = None
+    success: int = 200
     recorded: bool = False
 
     def note_client(self, client: str, organization: str, role: str) -> None:
@@ -124,9 +126,19 @@ def note_target(resource_type: str, resource_id: str) -> None:
 
 
 def note_interaction_of(name: str) -> None:
-    """Whom an operator's request or command is about, where that is no resource: the name of a client that is there."""
-    if access := UNDER_WAY.get():
+    """Whom an operator's request or command is about, where that is no resource: the name of a client that is there.
+
+    A transaction that is tried again says so again.
+    """
+    access = UNDER_WAY.get()
+    if access and not access.target.interaction.endswith(f" {name}"):
         access.target = replace(access.target, interaction=f"{access.target.interaction} {name}")
+
+
+def note_success(status: int) -> None:
+    """What a change that makes no version is answered with."""
+    if access := UNDER_WAY.get():
+        access.success = status
 
 
 def note_recorded() -> None:

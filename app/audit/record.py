@@ -74,13 +74,11 @@ def build_unit_row(caller: Caller, written: Stored | None, hasher: Hasher) -> Au
         access.note_client(caller.client_id, caller.organization, caller.role)
     elif written is None and access.target.interaction in CHANGES.values():
         return None
-    return build_row(access, hasher, status_of(written), written)
+    return build_row(access, hasher, status_of(written) if written else access.success, written)
 
 
-def status_of(written: Stored | None) -> int:
+def status_of(written: Stored) -> int:
     """What a change is answered with."""
-    if written is None:
-        return 200
     return 204 if written.deleted else 201 if written.version == 1 else 200
 
 

@@ -8,7 +8,7 @@ from app.access import client_changes
 from app.access import clients as registry
 from app.access.clients import RegisteredClient
 from app.access.interaction_rules import check_operator
-from app.audit.access import note_interaction_of
+from app.audit.access import note_interaction_of, note_success
 from app.core.caller import Caller
 from app.core.database import Connection
 from app.core.errors import Invalid, NotFound
@@ -17,6 +17,7 @@ from app.core.settings import Settings
 from app.interactions.hub import Hub
 from app.interactions.operate import ensure_organization, read_organization
 from app.interactions.read import reading
+from app.interactions.unit import Unit, run_unit
 
 Result = TypeVar("Result")
 
@@ -81,10 +82,10 @@ async def register(hub: Hub, caller: Caller, new: NewClient) -> bool:
             jwks_url=new.jwks_url,
             rate=new.rate,
         )
-        note_interaction_of(new.id)
+        note_interaction_of(new.id)  # what makes the Organization records itself, and so tells of both
         return await ensure_organization(hub, new.organization, new.id)
 
-    return await change(hub, caller, work)
+    return await change(hub, caller, new.id, work, 201)
 
 
 async def update(hub: Hub, caller: Caller, client_id: str, wanted: Change) -> RegisteredClient:
@@ -134,8 +135,7 @@ async def enable(hub: Hub, caller: Caller, client_id: str) -> RegisteredClient:
 
 async def remove(hub: Hub, caller: Caller, client_id: str) -> None:
     """Forgets a client that is disabled. Raises Forbidden, NotFound, Conflict."""
-    await change(hub, caller, lambda connection: client_changes.remove_client(connection, client_id))
-    note_interaction_of(client_id)
+    await change(hub, caller, client_id, lambda connection: client_changes.remove_client(connection, client_id), 204)
 
 
 async def change_one(
@@ -147,16 +147,22 @@ async def change_one(
         await work(connection)
         return await find_client(connection, client_id)
 
-    changed = await change(hub, caller, run)
-    note_interaction_of(client_id)
-    return changed
+    return await change(hub, caller, client_id, run)
 
 
-async def change(hub: Hub, caller: Caller, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """What ``work`` answers, in one transaction. Raises Forbidden, Unavailable."""
+async def change(
+    hub: Hub, caller: Caller, client_id: str, work: Callable[[Connection], Awaitable[Result]], status: int = 200
+) -> Result:
+    """What ``work`` answers, in the transaction that records it, with this status. Raises Forbidden, Unavailable."""
     check_operator(caller)
-    async with reading(hub, caller) as (connection, _), connection.transaction():
-        return await work(connection)
+
+    async def run(unit: Unit) -> Result:
+        result = await work(await unit.session.settle())
+        note_interaction_of(client_id)
+        note_success(status)
+        return result
+
+    return await run_unit(hub, caller, run)
 
 
 async def find_client(connection: Connection, client_id: str) -> RegisteredClient:

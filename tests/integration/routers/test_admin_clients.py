@@ -185,3 +185,28 @@ async def test_a_key_that_is_not_ours_is_not_kept(pool: asyncpg.Pool, operator: 
     client = await load_client(pool, "ehr")
     assert client is not None
     assert len(client.keys) == 1
+
+
+async def test_what_cannot_be_recorded_is_not_changed(world: World, operator: Caller) -> None:
+    """The register and the trail are written in one transaction."""
+    key = generate_key()[1]
+    assert (await call(operator, "POST", "/clients", new_client(key))).status_code == 201
+    known = await take(operator, "GET", "/clients")
+    await world.pool.execute(
+        "ALTER TABLE audit ADD CONSTRAINT closed CHECK (interaction NOT LIKE '% /admin/%') NOT VALID"
+    )
+    changes: list[tuple[str, str, Json | None]] = [
+        ("POST", "/clients", new_client(key, id="another")),
+        ("PUT", ADDRESS, {"scopes": "system/Task.rs"}),
+        ("POST", f"{ADDRESS}/disable", None),
+        (
+            "PUT",
+            "/networks",
+            {"coordinator": "Organization/hospital", "member": "Organization/operator", "may": "acts"},
+        ),
+    ]
+    for method, path, body in changes:
+        assert (await call(operator, method, path, body)).status_code >= 500, path
+    await world.pool.execute("ALTER TABLE audit DROP CONSTRAINT closed")
+    assert await take(operator, "GET", "/clients") == known
+    assert await take(operator, "GET", "/networks") == {"members": []}
