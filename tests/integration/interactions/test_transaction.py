@@ -1,5 +1,9 @@
 """What the entries of one transaction may not do to each other, and its conditions (R4 http, 3.1.0.11.2)."""
 
+from copy import deepcopy
+
+from app.core.caller import Caller as Client
+from app.interactions.transaction import run_transaction
 from tests.api import Caller, World
 from tests.integration.interactions.samples import (
     bundle,
@@ -150,3 +154,18 @@ async def test_the_bundle_keeps_what_was_sent(hospital: Caller) -> None:
     assert '"extension":[{"valueDecimal":1.10,"url":"http://x.example/a"},' in stored.text
     assert '{"url":"http://x.example/b","valueDecimal":1e-3}]' in stored.text
     assert '"name":[{"text":"Ân"}],' in stored.text
+
+
+async def test_what_came_is_left_as_it_came(world: World, hospital: Caller) -> None:
+    """For a transaction that loses a race is tried again: what its references came to may be another thing then."""
+    await hospital.create(patient("one"))
+    sent = bundle(
+        "transaction",
+        entry("POST", "Patient", patient(), ONE),
+        entry("POST", "ServiceRequest", service_request(ONE)),
+        entry("POST", "ServiceRequest", service_request(f"Patient?{KEY}one")),
+    )
+    came = deepcopy(sent)
+    client = Client("c", hospital.organization, "referrer", (("*", frozenset("cruds")),))
+    assert len(await run_transaction(world.hub, client, sent)) == 3
+    assert sent == came
