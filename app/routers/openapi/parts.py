@@ -141,7 +141,7 @@ PARAMETERS: Json = {
     ),
     "Prefer": _header(
         "Prefer",
-        "What a write answers: return=minimal, return=representation or return=OperationOutcome.",
+        "What a write answers: return=minimal (no body), return=representation or return=OperationOutcome.",
         {"type": "string"},
         "return=representation",
     ),

@@ -22,6 +22,7 @@ WRITING = (400, 401, 403, 404, 406, 409, 410, 412, 413, 415, 422, 429, 503)
 DELETING = (400, 401, 403, 404, 406, 409, 412, 422, 429, 503)
 HISTORY = ("_since", "_count", "_cursor", "If-None-Match", *SHAPING)
 NOTHING_NEW: Json = {"304": {"description": "A poll that would answer what If-None-Match names"}}
+BODY_ON_DEMAND = "; it comes along where FHIR JSON is accepted, or preferred by return=representation"
 SENT: Json = {"schema": {"type": "string", "format": "binary", "description": "Content of this or any other type"}}
 CONTENT: Json = {"schema": {"description": "The content itself, in its own type"}}
 INCLUDES = ("_include", "_revinclude")
@@ -116,6 +117,7 @@ class TypePaths:
         }
 
     def written(self, status: str, meaning: str) -> Json:
+        meaning += BODY_ON_DEMAND if self.name == "Binary" else ""
         return {
             status: answer(meaning, self.name, f"{self.name}.stored", "ETag", "Last-Modified", "Location")
             | {"links": self.links()}
