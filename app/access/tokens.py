@@ -114,11 +114,12 @@ class TokenVerifier:
         known = self._known.get(authorization)
         if known is None:
             token = read_bearer(authorization)
-            if self._issuers and (provider := self._issuers.find(token)):
+            # However it was spaced or spelt, a token is kept once.
+            authorization = f"Bearer {token}"
+            known = self._known.get(authorization)
+            if known is None and self._issuers and (provider := self._issuers.find(token)):
                 return await self._believe(self._issuers, provider, token)
-            claims = self._verify(token)
-        else:
-            claims = known.claims
+        claims = known.claims if known else self._verify(token)
         standing = await self._watch.find(claims["sub"])
         if standing is None:
             self._known.pop(authorization, None)

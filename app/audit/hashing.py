@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
+from app.core.kept import is_short, keep_short
 from app.core.secrets import derive_key
 from app.fhir.registry import COMMON_SEARCH, RESOURCE_NAMES, TYPES
 
@@ -37,8 +38,6 @@ WORDS = (
 
 MOST_PAIRS = 100
 """Of a longer query the rest is left out, and said to be."""
-LONGEST = 1_000
-"""Letters of a query that is kept once hashed: who polls asks the same again and again."""
 
 
 class Hasher:
@@ -46,7 +45,7 @@ class Hasher:
 
     def __init__(self, secret_key: bytes) -> None:
         self._key = derive_key(secret_key, PURPOSE)
-        self._name = lru_cache(1024)(self._show_name)
+        self._name = keep_short(self._show_name)
         self._shown = lru_cache(1024)(self._show_query)
 
     def digest(self, text: str) -> str:
@@ -58,8 +57,7 @@ class Hasher:
         """``name=~hash`` for each pair, in their order; None for no query."""
         if not pairs:
             return None
-        short = sum(len(name) + len(value) for name, value in pairs) <= LONGEST
-        return self._shown(tuple(pairs)) if short else self._show_query(pairs)
+        return self._shown(tuple(pairs)) if is_short(pairs) else self._show_query(pairs)
 
     def hide_id(self, resource_id: str) -> str:
         """An id that nobody has vouched for: as it is where the server may have made it, else hashed."""

@@ -112,8 +112,10 @@ class Lender:
         return await self.pool.acquire()
 
     async def give(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        """Takes back what may be lent again; half of the pool at the most."""
-        if 2 * len(self.idle) >= self.pool.get_max_size():
+        """Takes back what may be lent again: half of the pool at the most, and none that the pool itself may want."""
+        pool = self.pool
+        wanted = pool.get_size() >= pool.get_max_size() and not pool.get_idle_size()
+        if wanted or 2 * len(self.idle) >= pool.get_max_size():
             await self.drop(connection)
             return
         self.idle.append(connection)

@@ -15,7 +15,7 @@ from app.core.errors import Invalid, NotFound
 from app.core.outbound_url import find_fault
 from app.core.settings import Settings
 from app.interactions.hub import Hub
-from app.interactions.operate import ensure_organization, read_organization
+from app.interactions.operate import make_organization, read_organization
 from app.interactions.read import reading
 from app.interactions.unit import Unit, run_unit
 
@@ -70,9 +70,9 @@ async def register(hub: Hub, caller: Caller, new: NewClient) -> bool:
     if new.jwks_url is not None:
         check_jwks_url(new.jwks_url, hub.settings)
 
-    async def work(connection: Connection) -> bool:
+    async def work(unit: Unit) -> bool:
         await registry.register_client(
-            connection,
+            await unit.session.settle(),
             client_id=new.id,
             organization=organization,
             role=new.role,
@@ -82,8 +82,8 @@ async def register(hub: Hub, caller: Caller, new: NewClient) -> bool:
             jwks_url=new.jwks_url,
             rate=new.rate,
         )
-        note_interaction_of(new.id)  # what makes the Organization records itself, and so tells of both
-        return await ensure_organization(hub, new.organization, new.id)
+        unit.subject = await make_organization(unit, organization, new.id)
+        return unit.subject is not None
 
     return await change(hub, caller, new.id, work, 201)
 
@@ -135,7 +135,11 @@ async def enable(hub: Hub, caller: Caller, client_id: str) -> RegisteredClient:
 
 async def remove(hub: Hub, caller: Caller, client_id: str) -> None:
     """Forgets a client that is disabled. Raises Forbidden, NotFound, Conflict."""
-    await change(hub, caller, client_id, lambda connection: client_changes.remove_client(connection, client_id), 204)
+
+    async def work(unit: Unit) -> None:
+        await client_changes.remove_client(await unit.session.settle(), client_id)
+
+    await change(hub, caller, client_id, work, 204)
 
 
 async def change_one(
@@ -143,7 +147,8 @@ async def change_one(
 ) -> RegisteredClient:
     """Does one change of one client; the client afterwards."""
 
-    async def run(connection: Connection) -> RegisteredClient:
+    async def run(unit: Unit) -> RegisteredClient:
+        connection = await unit.session.settle()
         await work(connection)
         return await find_client(connection, client_id)
 
@@ -151,13 +156,13 @@ async def change_one(
 
 
 async def change(
-    hub: Hub, caller: Caller, client_id: str, work: Callable[[Connection], Awaitable[Result]], status: int = 200
+    hub: Hub, caller: Caller, client_id: str, work: Callable[[Unit], Awaitable[Result]], status: int = 200
 ) -> Result:
     """What ``work`` answers, in the transaction that records it, with this status. Raises Forbidden, Unavailable."""
     check_operator(caller)
 
     async def run(unit: Unit) -> Result:
-        result = await work(await unit.session.settle())
+        result = await work(unit)
         note_interaction_of(client_id)
         note_success(status)
         return result

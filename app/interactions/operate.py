@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
-from app.core.caller import Caller
+from app.core.caller import Caller, Scope
 from app.core.errors import Gone, Invalid, NotFound
 from app.interactions.hub import Hub
 from app.interactions.read import read_resource
+from app.interactions.unit import Unit
 from app.interactions.update import update_resource
+from app.interactions.writing import check_resource, write_new
+from app.store.rows import Stored
 
 EVERYTHING = (("*", frozenset("cruds")),)
 
@@ -45,11 +49,26 @@ def read_organization(reference: str, where: str = "organization") -> str:
     return organization
 
 
+def new_organization(organization: str, name: str) -> dict[str, Any]:
+    """An Organization of which no more is known than its name."""
+    return {"resourceType": "Organization", "id": organization, "active": True, "name": name}
+
+
 async def ensure_organization(hub: Hub, reference: str, name: str) -> bool:
     """Makes ``Organization/ID`` where it is missing; whether it was. Raises Invalid for another reference."""
     organization = read_organization(reference)
-    resource = {"resourceType": "Organization", "id": organization, "active": True, "name": name}
-    return await put_missing(hub, organization, resource)
+    return await put_missing(hub, organization, new_organization(organization, name))
+
+
+async def make_organization(unit: Unit, organization: str, name: str) -> Stored | None:
+    """The same within a transaction: the version that was made, if one was."""
+    key = ("Organization", organization)
+    if await unit.session.find_rows([key]):
+        return None
+    resource = new_organization(organization, name)
+    check_resource(resource)
+    acting = replace(unit, caller=act_for(organization), scope=Scope((organization,)))
+    return (await write_new(acting, resource, organization)).stored
 
 
 async def seed_network(hub: Hub) -> AsyncIterator[tuple[str, bool]]:

@@ -137,7 +137,7 @@ async def answer_search(request: Request, resource_type: str) -> Response:
     tag = None
     # A warning changes without the rows that it is about: then the answer is never 304.
     if page.mark and request.method == "GET" and plan.cursor is None and page.following is None and not warnings:
-        address = f"{hub.base_url}/{plan.type}?{request.url.query}"
+        address = f"{hub.base_url}/{plan.type}?{request.scope['query_string'].decode('latin-1')}"
         tag = tag_poll(caller, scope, address, [*page.matches, *page.included])
     return answer_poll(request, text, tag, pretty=pretty)
 

@@ -62,7 +62,7 @@ class Recorder:
                 try:
                     await self.record(scope, hub, access, message["status"])
                 except Unavailable as error:
-                    withheld = True
+                    withheld = answered = True
                     answer = await self.answer_error(Request(scope), error)
                     await answer(scope, receive, send)
             if not withheld:

@@ -5,7 +5,6 @@ from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from fastapi import Request
@@ -23,6 +22,7 @@ from app.core.errors import (
     Unsupported,
     UnsupportedMedia,
 )
+from app.core.kept import keep_short
 from app.core.loopback import comes_from_here
 from app.fhir.json_text import Limits, parse
 from app.fhir.references import ID
@@ -40,8 +40,6 @@ OTHER_FORMATS = frozenset({"*/*", "application/*", "text/html", "application/xht
 
 Return = Literal["minimal", "representation", "OperationOutcome"]
 RETURNS: dict[str, Return] = {each: each for each in get_args(Return)}
-MANY = 256
-"""How many different texts of addresses and headers are kept as they were read."""
 PREFERENCES = {"return": frozenset(RETURNS), "handling": frozenset({"strict", "lenient"})}
 
 
@@ -190,14 +188,14 @@ def check_head(request: Request) -> bool:
     return read_pretty(request)
 
 
-@lru_cache(maxsize=MANY)
+@keep_short
 def read_shape(query: bytes) -> tuple[str | None, str | None]:
     """``_format`` and ``_pretty`` as a query has them."""
     pairs = QueryParams(query)
     return pairs.get("_format"), pairs.get("_pretty")
 
 
-@lru_cache(maxsize=MANY)
+@keep_short
 def accepts_json(accept: str) -> bool:
     """Whether an Accept header admits JSON, or what JSON will do for."""
     accepted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
@@ -284,7 +282,7 @@ def read_preferences(request: Request) -> Preferences:
     return parse_preferences(",".join(request.headers.getlist("prefer")))
 
 
-@lru_cache(maxsize=MANY)
+@keep_short
 def parse_preferences(text: str) -> Preferences:
     """What a Prefer header's text asks for."""
     told: dict[str, str] = {}

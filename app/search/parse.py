@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from app.core.errors import Invalid, Issue, Unsupported
+from app.core.kept import is_short
 from app.core.settings import Settings
 from app.fhir.registry import TYPES, ResourceType, list_returning
 from app.fhir.subset import Subset, parse_elements, parse_summary
@@ -46,7 +47,7 @@ TOTALS = ("none", "estimate", "accurate")
 
 
 KEPT = 1_000
-"""How many plans are kept, and how many letters a query may have to be among them."""
+"""How many plans are kept."""
 
 
 class Limits(NamedTuple):
@@ -104,7 +105,7 @@ def comes_again(pairs: tuple[tuple[str, str], ...]) -> bool:
     A later page comes once, and what is about now (``ap``) means something else the next time.
     """
     once = any(name == "_cursor" or "ap" in value for name, value in pairs)
-    return not once and sum(len(name) + len(value) for name, value in pairs) <= KEPT
+    return not once and is_short(pairs)
 
 
 def read_query(

@@ -65,6 +65,23 @@ async def test_at_most_half_of_the_pool_waits_here(small: asyncpg.Pool) -> None:
 
 
 @pytest.mark.usefixtures("long")
+async def test_who_waits_for_the_pool_is_served_before_the_next_reader(small: asyncpg.Pool) -> None:
+    """A writer, the audit trail, the watch of clients: readers in a crowd must not keep them out."""
+    lender = Lender(small)
+    taken = [await lender.take() for _ in range(SIZE)]
+
+    async def write() -> int:
+        async with small.acquire() as connection:
+            return await number(connection)
+
+    freed = await number(taken[0])
+    waiting = asyncio.create_task(write())
+    await asyncio.sleep(0)
+    await lender.give(taken[0])
+    assert await asyncio.wait_for(waiting, 30) == freed
+
+
+@pytest.mark.usefixtures("long")
 async def test_a_dead_connection_is_not_lent(small: asyncpg.Pool) -> None:
     lender = Lender(small)
     dead = await lender.take()

@@ -1,5 +1,6 @@
 """The register of clients over REST: for the operator alone, each change in the audit trail, with its effect."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,7 +12,8 @@ from app.access.clients import generate_key, load_client
 from app.access.token_client import sign_assertion
 from app.access.tokens import TokenVerifier
 from app.core.errors import Unauthenticated
-from tests.api import Caller, World
+from app.core.settings import Settings
+from tests.api import Caller, World, open_world
 from tests.integration.access.conftest import form
 from tests.integration.routers.test_admin import call, take
 
@@ -210,3 +212,33 @@ async def test_what_cannot_be_recorded_is_not_changed(world: World, operator: Ca
     await world.pool.execute("ALTER TABLE audit DROP CONSTRAINT closed")
     assert await take(operator, "GET", "/clients") == known
     assert await take(operator, "GET", "/networks") == {"members": []}
+
+
+async def test_a_client_and_its_organization_are_one_change(world: World, operator: Caller) -> None:
+    """A name that is taken makes no Organization; one that is not makes both, and one row tells of them."""
+    key = generate_key()[1]
+    body = new_client(key, organization="Organization/newcomer")
+    assert (await call(operator, "POST", "/clients", body)).status_code == 201
+    assert (await operator.get("/Organization/newcomer")).status_code == 200
+    taken = new_client(key, organization="Organization/another")
+    assert (await call(operator, "POST", "/clients", taken)).status_code == 409
+    assert (await operator.get("/Organization/another")).status_code == 404
+    await world.hub.trail.flush()
+    told = await world.pool.fetch(
+        "SELECT interaction, status, type, resource_id FROM audit WHERE interaction LIKE '%admin/clients%' ORDER BY 2"
+    )
+    assert [tuple(each) for each in told] == [
+        ("POST /admin/clients ehr", 201, "Organization", "newcomer"),
+        ("POST /admin/clients", 409, None, None),
+    ]
+
+
+async def test_one_connection_is_enough_to_register(settings: Settings) -> None:
+    async with open_world(settings.model_copy(update={"pool_size": 1})) as world:
+        operator = await world.caller("operator", "admin")
+        body = new_client(generate_key()[1], organization="Organization/newcomer")
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(
+                *(call(operator, "POST", "/clients", {**body, "id": f"ehr-{n}"}) for n in range(4))
+            )
+    assert [each.status_code for each in answers] == [201] * 4

@@ -213,6 +213,13 @@ async def test_known_tokens_are_bounded_and_the_oldest_goes_first(monkeypatch: p
     assert list(desk.verifier._known) == [f"Bearer {issued[n]}" for n in (2, 0, 3)]
 
 
+async def test_a_token_is_known_once_however_its_header_is_spelt() -> None:
+    desk, token = Desk(), issue()
+    for header in (f"Bearer {token}", f"bearer   {token}", f"BEARER {token}"):
+        await desk.verifier.authenticate(header)
+    assert list(desk.verifier._known) == [f"Bearer {token}"]
+
+
 CHANGES = {
     "disabled": [change(disabled_at=datetime(2026, 1, 2, tzinfo=UTC))],
     "deleted": [],

@@ -154,6 +154,7 @@ def test_lenient_and_strict_are_not_mixed_up() -> None:
         [("_lastUpdated", "ap2026-01-01")],  # it means another span of time the next day
         [("_lastUpdated", "gt2026-01-01,ap2026-01-01")],
         [("identifier", "x" * 1_001)],
+        [("status:missing", "true")] * 31,
     ],
 )
 def test_what_means_something_else_later_or_is_long_is_read_anew(query: list[tuple[str, str]]) -> None:
