@@ -38,7 +38,7 @@ from bench.cases import PARTNER, POLL, raw
 from bench.load import load_tasks
 from bench.stage import sum_cpu
 
-ROUNDS, POLLS, CONNECTIONS = 30, 400, 8
+ROUNDS, POLLS, CONNECTIONS = 40, 800, 8
 SCOPES = ("app.routers.fhir.scope_of", "app.interactions.read.scope_of")
 
 

@@ -53,6 +53,10 @@ class ClientWatch:
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
+    def recall(self, client_id: str) -> Standing | None:
+        """How a client stood when the list was read, less than ``REFRESH_AFTER`` ago; None where that takes a look."""
+        return self._standings.get(client_id) if self._age() < REFRESH_AFTER else None
+
     async def find(self, client_id: str) -> Standing | None:
         """How a client stands; None for one that is unknown or disabled.
 

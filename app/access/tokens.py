@@ -120,7 +120,7 @@ class TokenVerifier:
             if known is None and self._issuers and (provider := self._issuers.find(token)):
                 return await self._believe(self._issuers, provider, token)
         claims = known.claims if known else self._verify(token)
-        standing = await self._watch.find(claims["sub"])
+        standing = self._watch.recall(claims["sub"]) or await self._watch.find(claims["sub"])
         if standing is None:
             self._known.pop(authorization, None)
             raise challenge("The token's client is not registered any more, or is disabled")

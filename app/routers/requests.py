@@ -85,7 +85,8 @@ async def find_caller(request: Request, *, may_break_glass: bool = False) -> Cal
         caller = await state.verifier.authenticate(authorization)
     note_client(caller.client_id, caller.organization, caller.role)
     state.limiter.take(caller.client_id, caller.rate)
-    caller = await state.verifier.join_network(caller)
+    if caller.role == "coordinator":
+        caller = await state.verifier.join_network(caller)
     if GLASS_HEADER not in headers:
         return caller
     if not may_break_glass:
