@@ -20,7 +20,7 @@ from app.core.logs import configure_logging
 from app.core.loopback import is_loopback
 from app.core.operator_database import application_url, own_database
 from app.core.progress import tell, when_slow
-from app.core.settings import Settings
+from app.core.settings import Settings, find_misnamed
 from app.core.supervisor import PRELOADED, Supervisor, bind_listener, defer_signals, listening_url
 from app.core.welcome import describe_server
 from app.store.audit_months import keep_audit_young
@@ -42,6 +42,8 @@ def serve(
     """Run the server: database, web processes and delivery, until Ctrl-C or SIGTERM."""
     received = defer_signals()
     settings = read_settings(data_dir, open_as)
+    for line in find_misnamed(os.environ):
+        tell(line)
     configure_logging(settings.log_level)
     listener = bind_listener(host, port)
     here = is_loopback(str(listener.getsockname()[0])) and not settings.trusted_hops
@@ -165,4 +167,6 @@ async def run_server(
 
 def worker() -> None:
     """Deliver webhooks, and nothing else; any number of these may run."""
+    for line in find_misnamed(os.environ):
+        tell(line)
     os.execv(sys.executable, [sys.executable, "-P", "-m", "app.worker"])  # noqa: S606 -- our own program

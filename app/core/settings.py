@@ -1,7 +1,9 @@
 """Every setting of the program: read once from ``HANDOFF_*``, frozen, passed in."""
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -10,6 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "HANDOFF_"
+BESIDE = ("HANDOFF_PARENT_FD", "HANDOFF_TEST_")
+"""How variables begin that are ours and no settings: between our own processes, and of the tests."""
 DEFAULT_URL = "http://127.0.0.1:8000"
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 OVERDUE_HOURS = r"(requested|ready|accepted|in-progress|on-hold):(routine|urgent|asap|stat)=\d{1,6}(\.\d{1,3})?"
@@ -19,7 +24,7 @@ OVERDUE_HOURS = r"(requested|ready|accepted|in-progress|on-hold):(routine|urgent
 class Settings(BaseSettings):
     """Settings, each with its meaning and default; ``handoff settings`` prints this list."""
 
-    model_config = SettingsConfigDict(env_prefix="HANDOFF_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     database_url: str | None = Field(
         default=None,
@@ -367,3 +372,13 @@ class Settings(BaseSettings):
 def split_list(text: str) -> list[str]:
     """The values of a setting that are separated by commas."""
     return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def find_misnamed(environment: Iterable[str]) -> Iterator[str]:
+    """What to say of each ``HANDOFF_*`` variable that is no setting: misspelt, it would go unheeded in silence."""
+    known = [name.upper() for name in Settings.model_fields]
+    for name in sorted(environment):
+        own = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and own not in known and not name.startswith(BESIDE):
+            close = get_close_matches(own, known, 1)
+            yield f"{name} is no setting and changes nothing{f': is {PREFIX}{close[0]} meant?' if close else ''}"

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from app.core.settings import Settings
+from app.core.settings import Settings, find_misnamed
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +63,13 @@ def test_a_proxy_is_an_address_of_http(url: str) -> None:
         Settings(webhook_proxy=SecretStr(url))
     assert "secret" not in str(refused.value)
     assert Settings(webhook_proxy=SecretStr("http://user:secret@proxy:3128")).webhook_proxy
+
+
+def test_a_variable_that_is_no_setting_is_told() -> None:
+    """Whoever misspells a setting believes that it holds."""
+    fine = ["HANDOFF_POOL_SIZE", "handoff_pool_size", "HANDOFF_PARENT_FD", "HANDOFF_TEST_DATA", "PATH"]
+    told = list(find_misnamed([*fine, "HANDOFF_RATELIMIT", "HANDOFF_XYZZY"]))
+    assert told == [
+        "HANDOFF_RATELIMIT is no setting and changes nothing: is HANDOFF_RATE_LIMIT meant?",
+        "HANDOFF_XYZZY is no setting and changes nothing",
+    ]
