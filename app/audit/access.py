@@ -19,6 +19,7 @@ class Access:
     ``client`` is only claimed where ``organization`` is None. ``query`` are pairs as they came, to be hashed; None are
     those of ``query_string``.
     ``purpose`` is the reason for which the glass was broken, ``acting_for`` on whose behalf a coordinator wrote.
+    ``about`` is whom an operator's request is about, where that is no resource.
     ``success`` is the status of a change that makes no version.
     ``given`` are the references that left, or were about to. ``recorded`` once it stands in the trail.
     """
@@ -34,6 +35,7 @@ class Access:
     reason: str | None = None
     purpose: str | None = None
     acting_for: str | None = None
+    about: str | None = None
     success: int = 200
     recorded: bool = False
 
@@ -130,9 +132,8 @@ def note_interaction_of(name: str) -> None:
 
     A transaction that is tried again says so again.
     """
-    access = UNDER_WAY.get()
-    if access and not access.target.interaction.endswith(f" {name}"):
-        access.target = replace(access.target, interaction=f"{access.target.interaction} {name}")
+    if access := UNDER_WAY.get():
+        access.about = name
 
 
 def note_success(status: int) -> None:

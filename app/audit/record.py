@@ -32,7 +32,7 @@ def build_row(access: Access, hasher: Hasher, status: int, written: Stored | Non
         access.organization,
         access.role,
         access.remote,
-        target.interaction,
+        f"{target.interaction} {access.about}" if access.about else target.interaction,
         name,
         resource_id,
         version,

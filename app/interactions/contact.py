@@ -57,7 +57,7 @@ async def find_warned(
 ) -> set[Key]:
     """Those about whom a ServiceRequest that the scope sees says so (orderDetail, SDOHCC)."""
     warned: set[Key] = set()
-    names = list({each.reference: None for each in patients})
+    names = list(dict.fromkeys(each.reference for each in patients))
     for start in range(0, len(names), settings.max_or_values):
         some = names[start : start + settings.max_or_values]
         async for row in find_requests(connection, scope, some, settings, base):

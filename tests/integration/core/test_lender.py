@@ -76,7 +76,6 @@ async def test_who_waits_for_the_pool_is_served_before_the_next_reader(small: as
 
     freed = await number(taken[0])
     waiting = asyncio.create_task(write())
-    await asyncio.sleep(0)
     await lender.give(taken[0])
     assert await asyncio.wait_for(waiting, 30) == freed
 
